@@ -1,0 +1,21 @@
+//go:build unix
+
+package daemonize
+
+// The seam: every function that exists twice, once over libc and once in
+// pure Go, with the one signature that both must have. A half that drifts
+// does not compile.
+var (
+	_ func(marker string, seen bool) bootResult = sysBoot
+
+	_ func(ident string, options Option, facility Priority)  = sysOpenlog
+	_ func(priority Priority, message string)                = sysSyslog
+	_ func(mask int) int                                     = sysSetlogmask
+	_ func()                                                 = sysCloselog
+
+	_ func(name string) (*Passwd, error)                     = sysGetpwnam
+	_ func(name string) (*Group, error)                      = sysGetgrnam
+	_ func(user string, gid int) ([]int, error)              = sysGetgrouplist
+
+	_ bool = usesLibc
+)
