@@ -8,14 +8,14 @@ package daemonize
 var (
 	_ func(marker string, seen bool) bootResult = sysBoot
 
-	_ func(ident string, options Option, facility Priority)  = sysOpenlog
-	_ func(priority Priority, message string)                = sysSyslog
-	_ func(mask int) int                                     = sysSetlogmask
-	_ func()                                                 = sysCloselog
+	_ func(ident string, options Option, facility Priority) = sysOpenlog
+	_ func(priority Priority, message string)               = sysSyslog
+	_ func(mask int) int                                    = sysSetlogmask
+	_ func()                                                = sysCloselog
 
-	_ func(name string) (*Passwd, error)                     = sysGetpwnam
-	_ func(name string) (*Group, error)                      = sysGetgrnam
-	_ func(user string, gid int) ([]int, error)              = sysGetgrouplist
+	_ func(name string) (*Passwd, error)        = sysGetpwnam
+	_ func(name string) (*Group, error)         = sysGetgrnam
+	_ func(user string, gid int) ([]int, error) = sysGetgrouplist
 
 	_ bool = usesLibc
 )

@@ -1,0 +1,116 @@
+//go:build unix
+
+// Package testbed is what the tests share: helper programs that live in the
+// test binary, namespaces to run a test in, and a look at a process from
+// outside. Only tests import it.
+package testbed
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// envHelper names the helper program that a copy of the test binary is to be.
+const envHelper = "TESTBED_HELPER"
+
+var helpers = map[string]func(){}
+
+// Helper registers a program under name; Command runs it. Call it from a
+// package variable in the file of the test that uses it:
+//
+//	var _ = testbed.Helper("still", func() { … })
+func Helper(name string, program func()) bool {
+	if helpers[name] != nil {
+		panic("testbed: two helpers called " + name)
+	}
+	helpers[name] = program
+	return true
+}
+
+// Main is the body of TestMain. It runs a helper program, the init of a
+// namespace or the tests, whichever this process was started to be.
+func Main(m *testing.M) {
+	if name := os.Getenv(envHelper); name != "" {
+		program := helpers[name]
+		if program == nil {
+			fmt.Fprintf(os.Stderr, "testbed: no helper %q among %q\n", name, slices.Sorted(maps.Keys(helpers)))
+			os.Exit(99)
+		}
+		program()
+		os.Exit(0)
+	}
+	if os.Getenv(envStage) == stageInit {
+		namespaceInit()
+	}
+	os.Exit(m.Run())
+}
+
+// Command returns the helper program as a command; argv[0] is "helper", the
+// working directory and the environment are the test's.
+func Command(helper string, args ...string) *exec.Cmd {
+	c := exec.Command(self(), args...)
+	c.Args[0] = helper
+	c.Env = append(os.Environ(), envHelper+"="+helper)
+	return c
+}
+
+// self is the path of the test binary; os.Executable is right after a chdir.
+func self() string {
+	path, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	return path
+}
+
+// Eventually waits for a condition; it fails the test after ten seconds.
+func Eventually(t testing.TB, condition func() bool, what string, args ...any) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+		if condition() {
+			return
+		}
+		if time.Now().After(end) {
+			require.FailNow(t, "waited ten seconds for: "+fmt.Sprintf(what, args...))
+		}
+	}
+}
+
+// Package skips the test unless the command is installed; debian is the
+// package that has it.
+func Package(t testing.TB, command, debian string) string {
+	t.Helper()
+	path, err := exec.LookPath(command)
+	if err != nil {
+		t.Skipf("needs %s: apt-get install %s", command, debian)
+	}
+	return path
+}
+
+// pattern is the -test.run argument that selects one test or subtest alone.
+func pattern(name string) string {
+	parts := strings.Split(name, "/")
+	for i, p := range parts {
+		parts[i] = "^" + quoteMeta(p) + "$"
+	}
+	return strings.Join(parts, "/")
+}
+
+func quoteMeta(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if strings.ContainsRune(`\.+*?()|[]{}^$`, r) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
