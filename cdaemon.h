@@ -1,9 +1,11 @@
 /*
  * cdaemon.h: all C of the library, seen from Go. Functions return 0 or a
- * positive errno; results come through pointers.
+ * positive errno unless they say otherwise; results come through pointers.
  */
 #ifndef CDAEMON_H
 #define CDAEMON_H
+
+#include <stdint.h>
 
 /* The variable by which a launcher tells the copy of itself that it starts
  * to become the daemon: "PID:FD", the launcher's pid and the descriptor of
@@ -15,12 +17,27 @@ enum {
 	CD_NOT_RUN = 0, /* the constructor is not linked in (internal linking) */
 	CD_NONE,        /* no marker: an ordinary run of the program */
 	CD_REFUSED,     /* a marker that does not count: this process never launches */
-	CD_DAEMON,      /* we are the daemon */
+	CD_DAEMON       /* we are the daemon */
 };
 
-/* cd_boot_result tells the state above; *fd is the report socket in
- * CD_DAEMON, -1 otherwise. */
+/* A message on the report socket; report.go has the same layout. len bytes of
+ * text follow it. Both ends are the same program: native byte order. */
+struct cd_frame {
+	uint8_t kind;  /* 'b' booted, 'f' failed before Go; the rest is Go's own */
+	uint8_t code;  /* 'f': CD_IN_DAEMON or CD_IN_FORK */
+	uint16_t len;
+	int32_t num;   /* 'b': the daemon's pid; 'f': errno */
+};
+enum { CD_IN_DAEMON = 1, CD_IN_FORK };
+
+/* cd_boot_result tells the state above. *fd is the report socket, close on
+ * exec, in state CD_DAEMON; else it is -1. Called by Go in any process. */
 int cd_boot_result(int *fd);
+
+/* cd_close_in_forks has fd closed in children that C code forks: exec closes
+ * it by its close-on-exec flag, a bare fork(2) would share our lock. One
+ * descriptor at a time; -1 for none. Called by Go in the daemon. */
+int cd_close_in_forks(int fd);
 
 /* --- syslog(3) --- */
 

@@ -2,4 +2,357 @@
 
 package daemonize
 
-type bootResult struct{}
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// marker names the environment variable by which a launcher tells the copy of
+// itself that it starts to become the daemon; cdaemon.h has the same name.
+const marker = "DAEMONIZE_BOOT"
+
+// bootState is what became of the marker before main.
+type bootState int
+
+const (
+	bootNone    bootState = iota // no marker: an ordinary run, which may launch
+	bootRefused                  // a marker that does not count: never launch
+	bootMissing                  // the constructor is not linked in: never launch
+	bootDaemon                   // we are the daemon
+)
+
+type bootResult struct {
+	state  bootState
+	report int // the report socket, close on exec, in bootDaemon
+}
+
+// boot is how this process began, and origin what it began with: the daemon
+// runs main again, and must find what the launcher found.
+var (
+	boot   bootResult
+	origin struct {
+		args, env []string
+		dir       string
+	}
+)
+
+func init() {
+	value, seen := os.LookupEnv(marker)
+	os.Unsetenv(marker) // in any case: children must not find it
+	origin.args = slices.Clone(os.Args)
+	origin.env = os.Environ()
+	origin.dir, _ = syscall.Getwd() // "" if it is gone: then there is no way back to it
+	boot = sysBoot(value, seen)
+}
+
+// err says why a process in this state cannot become a daemon.
+func (b bootResult) err() error {
+	switch b.state {
+	case bootRefused:
+		return fmt.Errorf("daemonize: the environment variable %s was set, but not for this process by a launcher of this program: unset it and start again", marker)
+	case bootMissing:
+		return errors.New("daemonize: the C constructor that calls daemon(3) did not run: the program was linked with -ldflags=-linkmode=internal; link without it, or build with CGO_ENABLED=0 or -tags daemonizego")
+	}
+	return nil
+}
+
+// isDaemon is true in the copy that the launcher started.
+func isDaemon() bool { return boot.state == bootDaemon }
+
+// detached is set once this process has become the daemon, or has launched
+// one: main runs again up to the first call, so a second one cannot be told
+// from it.
+var detached atomic.Bool
+
+var errSecondCall = errors.New("daemonize: a process can become a daemon only once: this is its second call")
+
+// Detach becomes a daemon, as daemon(3) does, and lets the program say when
+// it is up. The launcher, which is the process that was started, waits in
+// Detach and does not return from it: it ends with status 0 once the daemon
+// calls ready(nil); it prints err and ends with status 1 once the daemon
+// calls ready(err); it says so and ends with status 1 if the daemon dies
+// before. If the launcher goes away first, the daemon ends, too. Only the
+// first call of ready counts.
+//
+// The daemon is a copy of the program that runs main again up to this call,
+// with the same arguments, environment and working directory. It is no
+// session leader and has no controlling terminal. Of the launcher's
+// descriptors it has none. Unless nochdir is true its working directory is /.
+// Unless noclose is true, standard input, output and error are /dev/null;
+// until it is ready, what it writes to standard error reaches the launcher,
+// which shows it if the start fails. The umask stays as it is.
+//
+// An error means that this process is no daemon: it is PID 1 or runs
+// set-user-ID, a resource is missing, fork(2) failed, the marker variable
+// was not set by a launcher, or it has called Detach before. In the daemon, an
+// error has reached the launcher already. No privilege is needed.
+func Detach(nochdir, noclose bool) (ready func(error), err error) {
+	if !isDaemon() {
+		err := launch(noclose)
+		if err == nil {
+			os.Exit(exitDone)
+		}
+		if failed := (*StartError)(nil); errors.As(err, &failed) && failed.PID != 0 {
+			os.Stderr.Write(failed.Stderr)
+			fmt.Fprintf(os.Stderr, "%s: %v\n", programName(), failed)
+			os.Exit(failed.ExitCode)
+		}
+		return nil, err
+	}
+	s, err := attach(nochdir, noclose, func() { os.Exit(exitFailed) })
+	if err != nil {
+		return nil, err
+	}
+	return func(err error) {
+		if err != nil {
+			s.fail(exitFailed, err)
+			return
+		}
+		s.ready()
+	}, nil
+}
+
+// Daemon is daemon(3): it returns nil in the daemon, while the process that
+// called it ends with status 0. See Detach for the rest.
+func Daemon(nochdir, noclose bool) error {
+	ready, err := Detach(nochdir, noclose)
+	if err != nil {
+		return err
+	}
+	ready(nil)
+	return nil
+}
+
+// Daemonize does the bare minimum to become a daemon, Daemon(false, false),
+// and then calls action. It returns nil when action returns.
+func Daemonize(action func()) error {
+	if err := Daemon(false, false); err != nil {
+		return err
+	}
+	action()
+	return nil
+}
+
+// programName is what messages are signed with.
+func programName() string {
+	if len(os.Args) == 0 {
+		return "daemonize"
+	}
+	return filepath.Base(os.Args[0])
+}
+
+// mayLaunch refuses processes whose copy could not become a daemon.
+func mayLaunch() error {
+	switch {
+	case boot.state != bootNone:
+		return boot.err()
+	case detached.Load():
+		return errSecondCall
+	case os.Getpid() == 1:
+		return errors.New("daemonize: this is PID 1, the init of a container, which ends when it ends: stay in the foreground (the command run)")
+	case secureMode():
+		return &fs.PathError{Op: "daemonize", Path: "set-user-ID or set-group-ID program (its caller could choose what becomes a daemon: start it as that user instead)", Err: unix.EPERM}
+	}
+	return nil
+}
+
+// launch starts the copy of this program that becomes the daemon and waits
+// for its verdict; nil means that it is ready.
+func launch(noclose bool) error {
+	if err := mayLaunch(); err != nil {
+		return err
+	}
+	report, theirs, err := reportPair()
+	if err != nil {
+		return fmt.Errorf("daemonize: start: %w", err)
+	}
+	defer report.Close()
+	defer theirs.Close()
+	if noclose {
+		if err := sendStdio(report); err != nil {
+			return fmt.Errorf("daemonize: start: %w", err)
+		}
+	}
+	stderr, theirStderr, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("daemonize: start: %w", err)
+	}
+	defer stderr.Close()
+	defer theirStderr.Close()
+	null, err := openNull()
+	if err != nil {
+		return fmt.Errorf("daemonize: start: %w", err)
+	}
+	defer null.Close()
+	// The daemon must not have what we were started with.
+	if err := setCloseOnExec(); err != nil {
+		return fmt.Errorf("daemonize: start: cannot keep our descriptors from the daemon: %w", err)
+	}
+	exe, err := executable()
+	if err != nil {
+		return fmt.Errorf("daemonize: start: cannot find this program to run it again: %w", err)
+	}
+	child, err := os.StartProcess(exe, origin.args, &os.ProcAttr{
+		Dir: originDir(),
+		// Position 3 is the descriptor that the marker names.
+		Env:   append(slices.Clip(origin.env), fmt.Sprintf("%s=%d:%d", marker, os.Getpid(), 3)),
+		Files: []*os.File{null, null, theirStderr, theirs},
+	})
+	runtime.KeepAlive(theirs)
+	if err != nil {
+		return fmt.Errorf("daemonize: start: cannot run this program again (is /proc mounted, and the number of processes below ulimit -u?): %w", err)
+	}
+	theirs.Close()
+	theirStderr.Close()
+	return await(report, stderr, child)
+}
+
+// originDir is the directory to start the copy in: "" where it is ours.
+func originDir() string {
+	if now, err := syscall.Getwd(); err == nil && now == origin.dir {
+		return ""
+	}
+	return origin.dir
+}
+
+// openNull opens /dev/null and, as daemon(3) does, refuses anything else of
+// that name.
+func openNull() (*os.File, error) {
+	f, err := os.OpenFile(os.DevNull, os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || info.Mode()&fs.ModeCharDevice == 0 {
+		f.Close()
+		return nil, &fs.PathError{Op: "open", Path: os.DevNull, Err: unix.ENODEV}
+	}
+	return f, nil
+}
+
+// starter is the daemon's side of a start: from the call until ready.
+type starter struct {
+	report    *os.File
+	noclose   bool
+	abandoned func() // ends the process when the launcher has gone away
+
+	mu   sync.Mutex // guards done: one verdict, by whoever comes first
+	done bool
+}
+
+// attach is the rest of daemon(3), at the call, in the daemon. An error has
+// been reported.
+func attach(nochdir, noclose bool, abandoned func()) (*starter, error) {
+	if !detached.CompareAndSwap(false, true) {
+		return nil, errSecondCall
+	}
+	s := &starter{report: reportFile(boot.report), noclose: noclose, abandoned: abandoned}
+	s.stage("after it reached the call that makes it a daemon")
+	if err := s.enter(nochdir); err != nil {
+		s.fail(exitFailed, err)
+		return nil, err
+	}
+	go s.watch()
+	return s, nil
+}
+
+// enter changes directory and standard descriptors. Standard error stays the
+// launcher's pipe until ready.
+func (s *starter) enter(nochdir bool) error {
+	if !nochdir {
+		if err := os.Chdir("/"); err != nil {
+			return err
+		}
+	}
+	if s.noclose {
+		return receiveStdio(s.report)
+	}
+	return toNull(0, 1)
+}
+
+// toNull puts /dev/null on the descriptors.
+func toNull(fds ...int) error {
+	null, err := openNull()
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	for _, fd := range fds {
+		if err := dup2(int(null.Fd()), fd); err != nil {
+			return os.NewSyscallError("dup2", err)
+		}
+	}
+	return nil
+}
+
+// watch ends the daemon if the launcher goes away before the verdict. It
+// sleeps in the network poller: no thread, and Close wakes it.
+func (s *starter) watch() {
+	b := make([]byte, 8)
+	for {
+		if n, err := s.report.Read(b); n == 0 || err != nil {
+			break
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.done {
+		s.abandoned()
+	}
+}
+
+// stage tells the launcher how far the start has come: it is what it says of
+// a daemon that dies next.
+func (s *starter) stage(how string) { _ = writeFrame(s.report, frame{kind: frameStage, text: how}) }
+
+// ready lets the launcher end with status 0 and takes standard error from it.
+// If the launcher is gone, so are we.
+func (s *starter) ready() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done {
+		return
+	}
+	if !s.noclose {
+		// First: once the launcher has gone, writing to its pipe kills.
+		if err := toNull(2); err != nil {
+			s.verdict(frame{kind: frameFailed, code: exitFailed, text: err.Error()})
+			s.abandoned()
+			return
+		}
+	}
+	if s.verdict(frame{kind: frameReady}) != nil {
+		s.abandoned()
+	}
+}
+
+// fail has the launcher show err and end with status code.
+func (s *starter) fail(code int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done {
+		return
+	}
+	f := frame{kind: frameFailed, code: uint8(code), text: err.Error()}
+	if running := (*RunningError)(nil); errors.As(err, &running) {
+		f = frame{kind: frameRunning, num: int32(running.PID), text: running.Pidfile}
+	}
+	_ = s.verdict(f) // a launcher that is gone needs none
+}
+
+// verdict sends the last message. The caller holds mu.
+func (s *starter) verdict(f frame) error {
+	s.done = true
+	err := writeFrame(s.report, f)
+	s.report.Close()
+	return err
+}

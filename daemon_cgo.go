@@ -2,7 +2,34 @@
 
 package daemonize
 
+// #cgo CFLAGS: -Wall
+// #include "cdaemon.h"
+import "C"
+
+import "syscall"
+
 // usesLibc tells messages and tests which half they have.
 const usesLibc = true
 
-func sysBoot(marker string, seen bool) bootResult { return bootResult{} }
+// sysBoot asks the constructor in cdaemon.c what it did with the marker. It
+// has removed it, so one that Go still sees was never looked at.
+func sysBoot(_ string, seen bool) bootResult {
+	fd := C.int(-1)
+	switch state := C.cd_boot_result(&fd); {
+	case state == C.CD_DAEMON:
+		return bootResult{bootDaemon, int(fd)}
+	case state == C.CD_NOT_RUN:
+		return bootResult{state: bootMissing}
+	case state == C.CD_NONE && !seen:
+		return bootResult{state: bootNone}
+	}
+	return bootResult{state: bootRefused}
+}
+
+// sysCloseInForks has C's fork(2) not take fd along; exec does not anyway.
+func sysCloseInForks(fd int) error {
+	if e := C.cd_close_in_forks(C.int(fd)); e != 0 {
+		return syscall.Errno(e)
+	}
+	return nil
+}

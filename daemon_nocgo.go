@@ -1,8 +1,111 @@
 //go:build unix && !(cgo && !daemonizego)
 
+// The pure-Go half of becoming a daemon. The Go runtime cannot fork, so both
+// forks of the C half are re-executions: the launcher starts stage 1, which
+// becomes a session leader, starts stage 2 and exits; stage 2 is the daemon.
+// All of it happens in this package's init, before main.
+
 package daemonize
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
 
 // usesLibc tells messages and tests which half they have.
 const usesLibc = false
 
-func sysBoot(marker string, seen bool) bootResult { return bootResult{} }
+// mark is the marker's value: "PID:FD" from the launcher, "PID:FD:SID" from
+// stage 1, whose pid is the session's.
+type mark struct{ launcher, report, session int }
+
+func parseMark(value string) (mark, bool) {
+	fields := strings.Split(value, ":")
+	if len(fields) != 2 && len(fields) != 3 {
+		return mark{}, false
+	}
+	var n [3]int
+	for i, f := range fields {
+		v, err := strconv.ParseUint(f, 10, 31)
+		if err != nil || strings.HasPrefix(f, "+") {
+			return mark{}, false
+		}
+		n[i] = int(v)
+	}
+	m := mark{n[0], n[1], n[2]}
+	return m, m.launcher > 1 && m.report > 2 && (len(fields) == 2 || m.session > 1)
+}
+
+func sysBoot(value string, seen bool) bootResult {
+	if !seen {
+		return bootResult{state: bootNone}
+	}
+	refused := bootResult{state: bootRefused}
+	m, ok := parseMark(value)
+	if !ok || secureMode() || !madeBy(m.report, m.launcher) {
+		return refused
+	}
+	if _, err := unix.FcntlInt(uintptr(m.report), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
+		return refused
+	}
+	if m.session == 0 {
+		if os.Getppid() != m.launcher {
+			return refused
+		}
+		stageOne(m)
+	}
+	// Stage 1 has perhaps exited already, and our parent with it; its session
+	// stays ours.
+	if sid, err := unix.Getsid(0); err != nil || sid != m.session || sid == os.Getpid() {
+		return refused
+	}
+	nameProcess()
+	if err := reportRaw(m.report, frame{kind: frameBooted, num: int32(os.Getpid())}); err != nil {
+		return refused // the launcher is gone
+	}
+	return bootResult{bootDaemon, m.report}
+}
+
+// stageOne leads a new session, starts stage 2 in it and exits.
+func stageOne(m mark) {
+	if _, err := unix.Setsid(); err != nil {
+		stageOneFails(m, bootInSetsid, err)
+	}
+	exe, err := executable()
+	if err != nil {
+		stageOneFails(m, bootInFork, err)
+	}
+	release := cleanSignals()
+	_, err = os.StartProcess(exe, origin.args, &os.ProcAttr{
+		Env:   append(origin.env, fmt.Sprintf("%s=%d:%d:%d", marker, m.launcher, 3, os.Getpid())),
+		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, os.NewFile(uintptr(m.report), "report")},
+	})
+	release()
+	if err != nil {
+		stageOneFails(m, bootInFork, err)
+	}
+	os.Exit(exitDone)
+}
+
+func stageOneFails(m mark, in uint8, err error) {
+	errno := syscall.EINVAL
+	errors.As(err, &errno)
+	_ = reportRaw(m.report, frame{kind: frameBootError, code: in, num: int32(errno)})
+	os.Exit(exitFailed)
+}
+
+// reportRaw writes to a descriptor that is not an os.File yet.
+func reportRaw(fd int, f frame) error { return writeFrame(rawWriter(fd), f) }
+
+type rawWriter int
+
+func (fd rawWriter) Write(b []byte) (int, error) { return unix.Write(int(fd), b) }
+
+// sysCloseInForks: without C every fork is followed by exec, which closes fd.
+func sysCloseInForks(int) error { return nil }

@@ -79,9 +79,15 @@ func resolveAccount(name, userName, groupName string) (*account, error) {
 }
 
 // drop becomes the account and proves it.
-func (a *account) drop() error {
+func (a *account) drop(allowNewPrivs bool) error {
 	if !a.change {
 		return nil
 	}
 	return errors.Join(syscall.Setgroups(a.groups), syscall.Setresgid(a.gid, a.gid, a.gid), syscall.Setresuid(a.uid, a.uid, a.uid))
 }
+
+// configError marks an error of the configuration, the LSB's exit code 6.
+type configError struct{ err error }
+
+func (e *configError) Error() string { return e.err.Error() }
+func (e *configError) Unwrap() error { return e.err }

@@ -1,0 +1,42 @@
+//go:build !(cgo && !daemonizego)
+
+package daemonize
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// madeBy is true if pid made the other end of the socket.
+func madeBy(fd, pid int) bool {
+	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	return err == nil && int(peer.Pid) == pid
+}
+
+// nameProcess undoes that exec of /proc/self/exe named us "exe".
+func nameProcess() {
+	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(origin.args[0])), 0)
+}
+
+// cleanSignals gives this thread, and what it starts until release, default
+// dispositions and an empty mask: whoever started the launcher may have
+// ignored and blocked signals, and Go would keep that. Stage 1 only starts
+// stage 2 and exits: it can do without the runtime's own handlers.
+func cleanSignals() (release func()) {
+	runtime.LockOSThread()
+	signals, size := 64, uintptr(8)
+	if strings.HasPrefix(runtime.GOARCH, "mips") {
+		signals, size = 127, 16
+	}
+	var zero [64]byte // struct sigaction in any layout: SIG_DFL, no flags, no mask
+	for s := 1; s <= signals; s++ {
+		_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&zero)), 0, size, 0, 0)
+	}
+	_ = unix.PthreadSigmask(unix.SIG_SETMASK, new(unix.Sigset_t), nil)
+	return runtime.UnlockOSThread
+}

@@ -1,0 +1,18 @@
+//go:build unix && !linux && !(cgo && !daemonizego)
+
+package daemonize
+
+import "golang.org/x/sys/unix"
+
+// madeBy is true if fd is a socket at all: these systems do not tell whose.
+func madeBy(fd, _ int) bool {
+	_, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	return err == nil
+}
+
+// nameProcess: the copy was run by its own path.
+func nameProcess() {}
+
+// cleanSignals cannot, without libc: what the launcher's parent ignored or
+// blocked stays so.
+func cleanSignals() (release func()) { return func() {} }

@@ -1,0 +1,165 @@
+//go:build unix && cgo && !daemonizego
+
+/*
+ * cdaemon.c: the constructor that calls daemon(3) before the Go runtime
+ * starts, when the process has one thread still, and shims over libc.
+ */
+#define _GNU_SOURCE /* program_invocation_short_name, struct ucred */
+
+#include "cdaemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/auxv.h>
+#include <sys/prctl.h>
+#endif
+
+static int boot_state = CD_NOT_RUN;
+static int boot_fd = -1;
+
+int cd_boot_result(int *fd)
+{
+	*fd = boot_fd;
+	return boot_state;
+}
+
+/* Reads one decimal number, no sign and no space, up to the end character. */
+static int number(const char **s, char end)
+{
+	long n = 0;
+	const char *p = *s;
+
+	if (*p < '0' || *p > '9')
+		return -1;
+	while (*p >= '0' && *p <= '9' && n <= INT32_MAX)
+		n = n * 10 + (*p++ - '0');
+	if (*p != end || n > INT32_MAX)
+		return -1;
+	*s = p + (end != '\0');
+	return (int)n;
+}
+
+/* A set-user-ID program's caller must not choose what becomes a daemon. */
+static int is_secure(void)
+{
+#ifdef __linux__
+	return getauxval(AT_SECURE) != 0;
+#else
+	return issetugid();
+#endif
+}
+
+/* The socket is ours if the launcher, whose pid cannot be borrowed while it
+ * is our parent, made the other end. */
+static int is_from(int fd, int pid)
+{
+#ifdef __linux__
+	struct ucred peer;
+	socklen_t n = sizeof peer;
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 && peer.pid == pid;
+#else
+	struct stat st;
+
+	(void)pid;
+	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+#endif
+}
+
+static void report(int fd, uint8_t kind, uint8_t code, int num)
+{
+	struct cd_frame f = { kind, code, 0, num };
+
+	while (send(fd, &f, sizeof f, MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
+}
+
+static void give_up(int fd, uint8_t code)
+{
+	report(fd, 'f', code, errno);
+	_exit(1);
+}
+
+/* Whoever started the launcher (nohup, cron, an old init) may have ignored
+ * and blocked signals. Go would keep that, and so would the children. */
+static void clean_signals(void)
+{
+	struct sigaction sa;
+	sigset_t none;
+	int s;
+
+	for (s = 1; s < NSIG; s++)
+		if (sigaction(s, NULL, &sa) == 0 && !(sa.sa_flags & SA_SIGINFO) && sa.sa_handler == SIG_IGN)
+			(void)signal(s, SIG_DFL);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+__attribute__((constructor)) static void boot(void)
+{
+	const char *s = getenv(CD_MARKER);
+	int pid, fd;
+
+	boot_state = CD_NONE;
+	if (s == NULL)
+		return;
+	/* From here on, whatever the marker says, this process never launches. */
+	boot_state = CD_REFUSED;
+	pid = number(&s, ':');
+	fd = pid < 0 ? -1 : number(&s, '\0');
+	(void)unsetenv(CD_MARKER);
+	if (pid < 2 || fd < 3 || pid != getppid() || is_secure() || !is_from(fd, pid))
+		return;
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+		return;
+	clean_signals();
+#ifdef __linux__
+	/* exec of /proc/self/exe named us "exe". */
+	(void)prctl(PR_SET_NAME, program_invocation_short_name, 0, 0, 0);
+#endif
+	/* Directory and stdio stay as they are until Go reaches the call. */
+	if (daemon(1, 1) != 0)
+		give_up(fd, CD_IN_DAEMON);
+	/* glibc's and FreeBSD's daemon(3) fork once and leave a session leader,
+	 * which opening a terminal would give a controlling terminal. */
+	if (getsid(0) == getpid()) {
+		pid = fork();
+		if (pid < 0)
+			give_up(fd, CD_IN_FORK);
+		if (pid > 0)
+			_exit(0);
+	}
+	report(fd, 'b', 0, getpid());
+	boot_fd = fd;
+	boot_state = CD_DAEMON;
+}
+
+static int not_for_forks = -1;
+
+static void close_in_fork(void)
+{
+	if (not_for_forks >= 0)
+		(void)close(not_for_forks);
+}
+
+int cd_close_in_forks(int fd)
+{
+	static int registered;
+
+	not_for_forks = fd;
+	if (registered || fd < 0)
+		return 0;
+	registered = 1;
+	return pthread_atfork(NULL, NULL, close_in_fork);
+}
+
+/* --- syslog(3) --- */
+
+/* --- accounts: getpwnam(3), getgrnam(3) --- */

@@ -1,0 +1,65 @@
+package daemonize
+
+import (
+	"errors"
+	"math"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// executable is what to run again: the file that we run, even if it has been
+// replaced, which its path would not be.
+func executable() (string, error) {
+	if _, err := os.Stat("/proc/self/exe"); err != nil && !errors.Is(err, unix.EACCES) {
+		return "", err
+	}
+	return "/proc/self/exe", nil
+}
+
+// setCloseOnExec marks every descriptor but the standard ones.
+func setCloseOnExec() error {
+	err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
+	if err == nil {
+		return nil
+	}
+	// Linux before 5.11, or a seccomp filter.
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, e := range fds {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+	return nil
+}
+
+func socketpair() ([2]int, error) {
+	return unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+}
+
+// dup2 is dup2(2), which newer architectures lack.
+func dup2(from, to int) error {
+	if from == to {
+		return nil
+	}
+	return unix.Dup3(from, to, 0)
+}
+
+// secureMode is true in a set-user-ID, set-group-ID or file-capability program.
+func secureMode() bool {
+	const atSecure = 23
+	auxv, err := unix.Auxv()
+	if err != nil {
+		return os.Getuid() != os.Geteuid() || os.Getgid() != os.Getegid()
+	}
+	for _, entry := range auxv {
+		if entry[0] == atSecure {
+			return entry[1] != 0
+		}
+	}
+	return false
+}

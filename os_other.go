@@ -1,0 +1,41 @@
+//go:build unix && !linux
+
+package daemonize
+
+import (
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// executable is what to run again.
+func executable() (string, error) { return os.Executable() }
+
+// setCloseOnExec marks every descriptor but the standard ones.
+func setCloseOnExec() error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return os.NewSyscallError("getrlimit", err)
+	}
+	for fd := 3; fd < int(limit.Cur); fd++ {
+		unix.CloseOnExec(fd)
+	}
+	return nil
+}
+
+func socketpair() ([2]int, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err == nil {
+		unix.CloseOnExec(fds[0])
+		unix.CloseOnExec(fds[1])
+	}
+	return fds, err
+}
+
+func dup2(from, to int) error { return unix.Dup2(from, to) }
+
+// secureMode is true in a set-user-ID or set-group-ID program.
+func secureMode() bool { return os.Getuid() != os.Geteuid() || os.Getgid() != os.Getegid() }

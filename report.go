@@ -1,0 +1,222 @@
+//go:build unix
+
+package daemonize
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The report: what the daemon tells the launcher, over a socket pair, until
+// the verdict. cdaemon.c writes the same frames before Go has started.
+const (
+	frameBooted    = 'b' // num: the daemon's pid
+	frameBootError = 'f' // code: the call, num: errno; there is no daemon
+	frameStage     = 's' // text: how far the start has come
+	frameReady     = 'r' // verdict: ready
+	frameFailed    = 'e' // verdict: text is why, code the exit code
+	frameRunning   = 'x' // verdict: num holds the pidfile text already
+)
+
+// What frameBootError's code stands for; cdaemon.h has the first two.
+const (
+	bootInDaemon = 1 + iota
+	bootInFork
+	bootInSetsid
+)
+
+// frame is one message: eight bytes as in struct cd_frame, then the text.
+type frame struct {
+	kind, code uint8
+	num        int32
+	text       string
+}
+
+const frameHeader = 8
+
+func writeFrame(w io.Writer, f frame) error {
+	if len(f.text) > 1<<16-1 {
+		f.text = f.text[:1<<16-1]
+	}
+	b := make([]byte, frameHeader, frameHeader+len(f.text))
+	b[0], b[1] = f.kind, f.code
+	binary.NativeEndian.PutUint16(b[2:], uint16(len(f.text)))
+	binary.NativeEndian.PutUint32(b[4:], uint32(f.num))
+	_, err := w.Write(append(b, f.text...))
+	return err
+}
+
+func readFrame(r io.Reader) (frame, error) {
+	var b [frameHeader]byte
+	if _, err := io.ReadFull(r, b[:]); err != nil {
+		return frame{}, err
+	}
+	text := make([]byte, binary.NativeEndian.Uint16(b[2:]))
+	if _, err := io.ReadFull(r, text); err != nil {
+		return frame{}, err
+	}
+	return frame{b[0], b[1], int32(binary.NativeEndian.Uint32(b[4:])), string(text)}, nil
+}
+
+// reportPair makes the two ends: the launcher's, and the one that the copy
+// is to inherit. A socket pair, not a pipe: the daemon can wait on its end
+// for the launcher's death, and on Linux ask it who made it.
+func reportPair() (ours, theirs *os.File, err error) {
+	fds, err := socketpair()
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	return reportFile(fds[0]), os.NewFile(uintptr(fds[1]), "report"), nil
+}
+
+// reportFile makes fd an end whose reads Close interrupts.
+func reportFile(fd int) *os.File {
+	_ = unix.SetNonblock(fd, true) // else reads need a thread, no more
+	return os.NewFile(uintptr(fd), "report")
+}
+
+// sendStdio leaves our standard descriptors in the socket, for noclose: the
+// copy is started without, lest its early output show twice.
+func sendStdio(report *os.File) error {
+	conn, err := report.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var sent error
+	err = conn.Write(func(fd uintptr) bool {
+		sent = unix.Sendmsg(int(fd), []byte{0}, unix.UnixRights(0, 1, 2), nil, 0)
+		return true
+	})
+	return os.NewSyscallError("sendmsg", errors.Join(err, sent))
+}
+
+// receiveStdio puts them back in their places.
+func receiveStdio(report *os.File) error {
+	conn, err := report.SyscallConn()
+	if err != nil {
+		return err
+	}
+	oob := make([]byte, unix.CmsgSpace(3*4))
+	var n int
+	var failed error
+	err = conn.Control(func(fd uintptr) {
+		_, n, _, _, failed = unix.Recvmsg(int(fd), make([]byte, 1), oob, unix.MSG_DONTWAIT)
+	})
+	if err := errors.Join(err, failed); err != nil {
+		return fmt.Errorf("cannot get the standard descriptors back from the launcher (did it call with noclose, too?): %w", err)
+	}
+	messages, err := unix.ParseSocketControlMessage(oob[:n])
+	if err != nil || len(messages) != 1 {
+		return fmt.Errorf("the launcher sent no standard descriptors: %w", errors.Join(err, unix.EPROTO))
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 3 {
+		return fmt.Errorf("the launcher sent %d standard descriptors: %w", len(fds), errors.Join(err, unix.EPROTO))
+	}
+	for i, fd := range fds {
+		if err := dup2(fd, i); err != nil {
+			return os.NewSyscallError("dup2", err)
+		}
+		unix.Close(fd)
+	}
+	return nil
+}
+
+// StartError is why a start failed, as its launcher saw it.
+type StartError struct {
+	Reason   string // what was attempted, on what, and why it failed
+	PID      int    // of the daemon that failed; 0: it never came to be
+	Stderr   []byte // what it wrote to standard error, the first 64 KiB
+	ExitCode int    // of the LSB's: 1 failed, 4 not permitted, 6 not configured
+}
+
+// Error is the reason, without Stderr.
+func (e *StartError) Error() string { return e.Reason }
+
+// await is the launcher's wait for the verdict. A nil error means ready.
+func await(report, stderr *os.File, child *os.Process) error {
+	text := make(chan []byte, 1)
+	go func() { text <- readCapped(stderr, 64<<10) }()
+
+	failed := &StartError{ExitCode: exitFailed}
+	var stage string
+	for {
+		f, err := readFrame(report)
+		switch {
+		case err != nil:
+			// Nobody has the other end any more.
+			failed.Reason = ended(failed.PID, stage, child)
+		case f.kind == frameBooted:
+			failed.PID = int(f.num)
+			continue
+		case f.kind == frameStage:
+			stage = f.text
+			continue
+		case f.kind == frameReady:
+			_, _ = child.Wait() // it has forked and is gone: no zombie stays in the caller
+			detached.Store(true)
+			return nil
+		case f.kind == frameRunning:
+			_, _ = child.Wait()
+			return &RunningError{Pidfile: f.text, PID: int(f.num)}
+		case f.kind == frameBootError:
+			failed.Reason = bootError(f)
+		default:
+			failed.Reason, failed.ExitCode = f.text, int(f.code)
+		}
+		break
+	}
+	_, _ = child.Wait()
+	// A child of the daemon may have its standard error still: take what is
+	// there, not what may come.
+	_ = stderr.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	failed.Stderr = <-text
+	return failed
+}
+
+// ended says of a daemon that left without a verdict how far it came.
+func ended(pid int, stage string, child *os.Process) string {
+	switch {
+	case pid == 0:
+		how := "unknown"
+		if state, err := child.Wait(); err == nil {
+			how = state.String()
+		}
+		return fmt.Sprintf("the copy of this program that was to become the daemon ended before it could: %s", how)
+	case stage == "":
+		return fmt.Sprintf("the daemon (pid %d) ended before it reached the call that makes it one: main returned, exited or panicked first", pid)
+	}
+	return fmt.Sprintf("the daemon (pid %d) died before it was ready, %s", pid, stage)
+}
+
+// bootError says which system call failed before Go.
+func bootError(f frame) string {
+	what, err := "start", unix.Errno(f.num)
+	switch f.code {
+	case bootInDaemon:
+		what = "daemon(3)"
+	case bootInFork:
+		what = "fork(2), the second one"
+	case bootInSetsid:
+		what = "setsid(2)"
+	}
+	if err == unix.EAGAIN {
+		return fmt.Sprintf("%s: %v: the limit of processes is reached (RLIMIT_NPROC, see ulimit -u; or the control group's pids.max)", what, err)
+	}
+	return fmt.Sprintf("%s: %v", what, err)
+}
+
+// readCapped reads to the end or to the deadline, and keeps the first part.
+func readCapped(r io.Reader, most int) []byte {
+	head, _ := io.ReadAll(io.LimitReader(r, int64(most)))
+	if n, _ := io.Copy(io.Discard, r); n > 0 {
+		head = fmt.Appendf(head, "\n[%d more bytes]\n", n)
+	}
+	return head
+}

@@ -1,0 +1,574 @@
+//go:build unix
+
+package daemonize
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unicode"
+
+	"golang.org/x/sys/unix"
+)
+
+// Exit codes, from the LSB's chapter on init scripts.
+const (
+	exitDone          = 0
+	exitFailed        = 1
+	exitUsage         = 2
+	exitNotDone       = 3 // not implemented
+	exitNotPermitted  = 4
+	exitNotConfigured = 6
+)
+
+// Config holds the arguments of pydaemonize's serviced. A nil *Config and
+// the zero value mean the defaults.
+type Config[T any] struct {
+	// PrivilegedAction runs in the daemon before the privileges are dropped,
+	// to bind a low port, say. Its result goes to the action. An error or a
+	// panic ends the start and reaches the terminal. nil: the action gets T's
+	// zero value.
+	PrivilegedAction func() (T, error)
+
+	// Name names the daemon in syslog, messages and the pidfile: 1 to 200
+	// bytes without '/' and control characters. Default: the base name of
+	// os.Args[0].
+	Name string
+
+	// User and Group are who the daemon becomes when it is started by root.
+	// Default: the user and the group called Name if there are such, else
+	// daemon; where User is set and Group is not, and no group is called Name,
+	// that user's own group. One that is set but does not exist is an error.
+	// Started by anyone else the daemon stays who it is; then a User other than
+	// that is an error.
+	User, Group string
+
+	// SyslogOptions is a mask of openlog(3)'s LOG_PID, LOG_CONS, LOG_NDELAY,
+	// LOG_ODELAY, LOG_NOWAIT and LOG_PERROR. Default: none.
+	SyslogOptions Option
+
+	// SyslogFacility is for messages without a facility. Default: LOG_DAEMON.
+	SyslogFacility Priority
+
+	// PidfileDirectory is an absolute path. It must belong to root or to the
+	// user who starts the daemon, and not be writable by others, but for a
+	// sticky one as /tmp. Default: /var/run.
+	PidfileDirectory string
+
+	// StopTimeout is the time between SIGTERM and SIGKILL. Default: 4 seconds.
+	StopTimeout time.Duration
+
+	// Umask is the daemon's umask(2). Default: 022.
+	Umask os.FileMode
+
+	// Reload runs on SIGHUP, one call at a time; its error is logged. Its
+	// context is the action's. nil: SIGHUP is ignored.
+	Reload func(context.Context) error
+
+	// RespawnDelay is the pause before an action that failed or panicked is
+	// run again, with the same result of PrivilegedAction. 0: it is not run
+	// again. See also Fatal.
+	RespawnDelay time.Duration
+}
+
+// Service is a daemon with its verbs.
+type Service[T any] struct{ s *service }
+
+// service is a Service without its type parameter.
+type service struct {
+	name, user, group string
+	options           Option
+	facility          Priority
+	pidfile           string
+	stopTimeout       time.Duration
+	umask             int
+	reloadAction      func(context.Context) error
+	respawnDelay      time.Duration
+	privileged        func() error
+	action            func(context.Context) error
+
+	held atomic.Pointer[pidfile]
+}
+
+// Serviced is pydaemonize's serviced: it obeys the one verb that the program
+// was given as its argument and never returns. See Service.Command for the
+// verbs and the exit codes.
+func Serviced[T any](action func(ctx context.Context, privileged T) error, config *Config[T]) {
+	s, err := New(action, config)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, message(programName(), err))
+		os.Exit(exitNotConfigured)
+	}
+	os.Exit(s.Command(os.Args[1:]))
+}
+
+// New returns a service for programs that have a command line of their own.
+// The error says which field of config is of no use. It looks at
+// nothing outside and needs no privilege.
+//
+// The action's context ends on SIGTERM and SIGINT; the action should return
+// then. Whatever it returns, the daemon ends, with exit code 0 after nil
+// and 1 after an error or a panic, which are logged.
+func New[T any](action func(context.Context, T) error, config *Config[T]) (*Service[T], error) {
+	var c Config[T]
+	if config != nil {
+		c = *config
+	}
+	s := &service{
+		name: c.Name, user: c.User, group: c.Group,
+		options: c.SyslogOptions, facility: c.SyslogFacility,
+		stopTimeout: c.StopTimeout, umask: int(c.Umask),
+		reloadAction: c.Reload, respawnDelay: c.RespawnDelay,
+		privileged: func() error { return nil },
+	}
+	if action == nil {
+		return nil, errors.New("daemonize: the action is nil")
+	}
+	if err := s.complete(c.PidfileDirectory); err != nil {
+		return nil, err
+	}
+	var result T
+	if c.PrivilegedAction != nil {
+		s.privileged = func() (err error) {
+			result, err = c.PrivilegedAction()
+			return err
+		}
+	}
+	s.action = func(ctx context.Context) error { return action(ctx, result) }
+	return &Service[T]{s}, nil
+}
+
+// complete checks the fields and puts the defaults in.
+func (s *service) complete(directory string) error {
+	if s.name == "" {
+		s.name = programName()
+	}
+	if err := checkName(s.name); err != nil {
+		return err
+	}
+	if directory == "" {
+		directory = "/var/run"
+	}
+	if !filepath.IsAbs(directory) {
+		return &configError{fmt.Errorf("daemonize: PidfileDirectory %q is not an absolute path: the daemon's working directory is /", directory)}
+	}
+	s.pidfile = filepath.Join(directory, s.name+".pid")
+	if s.stopTimeout == 0 {
+		s.stopTimeout = 4 * time.Second
+	}
+	if s.umask == 0 {
+		s.umask = 0o022
+	}
+	if s.facility == 0 {
+		s.facility = LOG_DAEMON
+	}
+	const known = LOG_PID | LOG_CONS | LOG_NDELAY | LOG_ODELAY | LOG_NOWAIT | LOG_PERROR
+	switch {
+	case s.stopTimeout < 0, s.respawnDelay < 0:
+		return &configError{errors.New("daemonize: StopTimeout and RespawnDelay cannot be negative")}
+	case s.umask&^0o777 != 0:
+		return &configError{fmt.Errorf("daemonize: Umask %#o is more than the nine permission bits", s.umask)}
+	case s.options&^known != 0:
+		return &configError{fmt.Errorf("daemonize: SyslogOptions %#x: only openlog(3)'s LOG_PID, LOG_CONS, LOG_NDELAY, LOG_ODELAY, LOG_NOWAIT and LOG_PERROR are known", int(s.options))}
+	}
+	return nil
+}
+
+// checkName refuses what cannot name a file and a syslog tag.
+func checkName(name string) error {
+	bad := func(why string) error {
+		return &configError{fmt.Errorf("daemonize: the daemon's name %.40q %s: set Name to 1 to 200 bytes without '/' and control characters", name, why)}
+	}
+	switch {
+	case name == "" || name == "." || name == "..":
+		return bad("names no file")
+	case len(name) > 200:
+		return bad("is too long")
+	case strings.ContainsRune(name, '/'):
+		return bad("contains '/'")
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return bad("contains a control character")
+	}
+	return nil
+}
+
+// Start starts the daemon and returns in the launcher: nil once it is ready,
+// a *RunningError if it runs already, a *StartError with the reason and
+// what the daemon wrote to standard error if it failed or died. In the daemon
+// it does not return: the process ends with the action.
+//
+// Ready means that PrivilegedAction has succeeded, the pidfile is locked
+// and written, and the privileges are dropped. If the launcher goes away before that,
+// the daemon ends, too.
+func (s *Service[T]) Start() error { return s.s.start() }
+
+// Stop ends the daemon that holds the pidfile: SIGTERM, and SIGKILL after
+// StopTimeout. It returns as soon as the daemon is gone. ErrNotRunning if
+// there is none; a pidfile left by a daemon that died is removed.
+func (s *Service[T]) Stop() error { return stopHolder(s.s.pidfile, s.s.stopTimeout) }
+
+// Restart is Stop, if the daemon runs, and Start. What can be known
+// to keep it from starting again is found before it is stopped.
+func (s *Service[T]) Restart() error { return s.s.restart() }
+
+// Reload sends SIGHUP to the daemon that holds the pidfile. ErrNotRunning if
+// there is none; an error that is errors.ErrUnsupported where Config.Reload is nil.
+func (s *Service[T]) Reload() error { return s.s.reload() }
+
+// Status says whether a daemon holds the pidfile, and its pid. An error goes
+// with Unknown. On Linux it needs no privilege.
+func (s *Service[T]) Status() (Status, error) { return probe(s.s.pidfile) }
+
+// Run is the daemon in the foreground: all that Start does but the detaching, in
+// this process. Messages go to standard error as well. It returns
+// what the action returns.
+func (s *Service[T]) Run() error { return s.s.run() }
+
+// Command obeys one verb, start, stop, restart, status, reload or run, and
+// prints what an administrator must know. It returns the exit code: 0 done,
+// 1 failed, 2 usage, 3 not implemented, 4 not permitted, 6 not configured;
+// for status 0 running, 1 dead with a pidfile left, 3 stopped, 4 unknown.
+// Stopping a daemon that does not run is done.
+func (s *Service[T]) Command(args []string) int { return s.s.command(args) }
+
+func (s *service) command(args []string) int {
+	verb := ""
+	if len(args) == 1 {
+		verb = args[0]
+	}
+	var err error
+	switch verb {
+	case "start":
+		err = s.start()
+	case "stop":
+		err = stopHolder(s.pidfile, s.stopTimeout)
+		if errors.Is(err, ErrNotRunning) {
+			fmt.Fprintln(os.Stderr, message(s.name, err))
+			return exitDone
+		}
+	case "restart":
+		err = s.restart()
+	case "status":
+		return s.printStatus()
+	case "reload":
+		err = s.reload()
+	case "run":
+		err = s.run()
+	default:
+		fmt.Fprintf(os.Stderr, "Usage: %s {start|stop|restart|status|reload|run}\n", s.name)
+		return exitUsage
+	}
+	if err == nil {
+		return exitDone
+	}
+	if failed := (*StartError)(nil); errors.As(err, &failed) {
+		os.Stderr.Write(failed.Stderr)
+	}
+	fmt.Fprintln(os.Stderr, message(s.name, err))
+	return exitCode(err)
+}
+
+func (s *service) printStatus() int {
+	status, err := probe(s.pidfile)
+	switch {
+	case err != nil:
+		fmt.Fprintln(os.Stderr, message(s.name, err))
+	case status.State == Running && status.PID != 0:
+		fmt.Printf("%s is running (pid %d).\n", s.name, status.PID)
+	case status.State == Running:
+		fmt.Printf("%s is starting.\n", s.name)
+	case status.State == Dead:
+		fmt.Printf("%s is dead, but its pidfile %s is left.\n", s.name, s.pidfile)
+	default:
+		fmt.Printf("%s is not running.\n", s.name)
+	}
+	return int(status.State)
+}
+
+// message is how people see an error: after the program's name.
+func message(name string, err error) string {
+	return name + ": " + strings.TrimPrefix(err.Error(), "daemonize: ")
+}
+
+// exitCode is the LSB's for an error.
+func exitCode(err error) int {
+	var failed *StartError
+	var config *configError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &failed):
+		return failed.ExitCode
+	case errors.As(err, &config):
+		return exitNotConfigured
+	case errors.Is(err, fs.ErrPermission):
+		return exitNotPermitted
+	case errors.Is(err, errNoReload):
+		return exitNotDone
+	}
+	return exitFailed
+}
+
+func (s *service) start() error {
+	if isDaemon() {
+		os.Exit(s.daemon())
+	}
+	if err := s.mayStart(); err != nil {
+		return err
+	}
+	if status, _ := probe(s.pidfile); status.State == Running {
+		return &RunningError{s.pidfile, status.PID}
+	}
+	return launch(false)
+}
+
+func (s *service) restart() error {
+	if !isDaemon() {
+		if err := s.mayStart(); err != nil {
+			return err
+		}
+		if err := stopHolder(s.pidfile, s.stopTimeout); err != nil && !errors.Is(err, ErrNotRunning) {
+			return err
+		}
+	}
+	return s.start()
+}
+
+// mayStart finds in the launcher what would fail in the daemon.
+func (s *service) mayStart() error {
+	if err := mayLaunch(); err != nil {
+		return err
+	}
+	if err := checkDirectory(filepath.Dir(s.pidfile)); err != nil {
+		return err
+	}
+	_, err := resolveAccount(s.name, s.user, s.group)
+	return err
+}
+
+var errNoReload = fmt.Errorf("reload: this daemon has nothing to reload: %w", errors.ErrUnsupported)
+
+func (s *service) reload() error {
+	if s.reloadAction == nil {
+		return errNoReload
+	}
+	h, err := findHolder(s.pidfile, time.Now().Add(s.stopTimeout))
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	return h.signal(unix.SIGHUP)
+}
+
+// daemon is Start in the daemon; it returns the exit code.
+func (s *service) daemon() int {
+	up, err := attach(false, false, func() {
+		s.letGo()
+		os.Exit(exitFailed)
+	})
+	if err != nil {
+		return exitFailed // the launcher knows
+	}
+	err = s.serve(up)
+	if err != nil {
+		up.fail(exitCode(err), err) // unless it was ready before
+		return exitFailed
+	}
+	return exitDone
+}
+
+// starting is where a start reports to: the launcher, or nobody in run.
+type starting interface {
+	stage(how string)
+	ready()
+}
+
+// serve is the life of the daemon: from the lock to the last message.
+func (s *service) serve(up starting) (err error) {
+	syscall.Umask(s.umask)
+	account, err := resolveAccount(s.name, s.user, s.group)
+	if err != nil {
+		return err
+	}
+	lock, err := acquire(s.pidfile)
+	if err != nil {
+		return err
+	}
+	s.held.Store(lock)
+	defer s.letGo()
+
+	Openlog(s.name, s.options, s.facility)
+	tell(LOG_NOTICE, "Starting.")
+	defer func() {
+		if err != nil {
+			tell(LOG_ERR, err.Error())
+		}
+		tell(LOG_NOTICE, "Exiting.")
+	}()
+	up.stage("while it ran its privileged action")
+	if err := protect(s.privileged); err != nil {
+		// Whatever it is, it is the program's own failure: never 4 or 6.
+		return &StartError{Reason: "privileged action: " + err.Error(), ExitCode: exitFailed}
+	}
+	up.stage("before it wrote its pidfile")
+	ctx, stop := s.handleSignals() // from here on stop finds us
+	defer stop()
+	if err := lock.write(fmt.Sprint(os.Getpid())); err != nil {
+		return err
+	}
+	up.stage("while it dropped its privileges")
+	if err := account.drop(false); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return errors.New("it was told to stop before it was ready")
+	}
+	up.ready()
+	return s.act(ctx)
+}
+
+// letGo removes the pidfile, once.
+func (s *service) letGo() {
+	if lock := s.held.Swap(nil); lock != nil {
+		lock.remove()
+	}
+}
+
+// handleSignals returns the action's context, which SIGTERM and SIGINT end,
+// and starts serving SIGHUP.
+func (s *service) handleSignals() (context.Context, func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 8)
+	// Notify, not Ignore, for SIGHUP: children would inherit ignored.
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	hup := make(chan struct{}, 1)
+	go func() {
+		for sig := range signals {
+			if sig != unix.SIGHUP {
+				cancel()
+				continue
+			}
+			select {
+			case hup <- struct{}{}:
+			default: // one is waiting already
+			}
+		}
+	}()
+	go func() {
+		for range hup {
+			if s.reloadAction == nil {
+				continue
+			}
+			if err := protect(func() error { return s.reloadAction(ctx) }); err != nil {
+				tell(LOG_ERR, "reload: "+err.Error())
+			}
+		}
+	}()
+	return ctx, cancel
+}
+
+// act runs the action, again and again where it respawns.
+func (s *service) act(ctx context.Context) error {
+	for {
+		err := protect(func() error { return s.action(ctx) })
+		var fatal *fatalError
+		switch {
+		case ctx.Err() != nil && errors.Is(err, context.Canceled):
+			return nil // it was told to
+		case err == nil, s.respawnDelay == 0, ctx.Err() != nil, errors.As(err, &fatal):
+			return err
+		}
+		tell(LOG_ERR, "unexpected error: "+err.Error())
+		tell(LOG_NOTICE, "restarting in "+seconds(s.respawnDelay))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(s.respawnDelay):
+		}
+	}
+}
+
+func seconds(d time.Duration) string {
+	if n := d.Seconds(); n != math.Trunc(n) || n == 1 {
+		return d.String()
+	}
+	return fmt.Sprintf("%d seconds", int64(d.Seconds()))
+}
+
+// fatalError ends a daemon that respawns.
+type fatalError struct{ error }
+
+func (e *fatalError) Unwrap() error { return e.error }
+
+// Fatal marks an error that running the action again cannot mend: it ends
+// the daemon despite Config.RespawnDelay. Fatal(nil) is nil.
+func Fatal(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fatalError{err}
+}
+
+// protect turns a panic and runtime.Goexit of f into errors. f runs in a
+// goroutine of its own, as Goexit takes its goroutine along.
+func protect(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		err := errors.New("it ended its goroutine (runtime.Goexit)")
+		defer func() {
+			if v := recover(); v != nil {
+				err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+			}
+			done <- err
+		}()
+		err = f()
+	}()
+	return <-done
+}
+
+// tellPatience is how long a message of ours may hold us up: a stopped
+// syslogd blocks syslog(3) for ever, and a stop must not wait for it.
+const tellPatience = 250 * time.Millisecond
+
+// tell logs a message of the library's own.
+func tell(priority Priority, text string) {
+	done := make(chan struct{})
+	go func() {
+		Syslog(priority, text)
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(tellPatience):
+	}
+}
+
+// foreground reports a start to nobody.
+type foreground struct{}
+
+func (foreground) stage(string) {}
+func (foreground) ready()       {}
+
+func (s *service) run() error {
+	if isDaemon() {
+		return errSecondCall
+	}
+	if err := boot.err(); boot.state == bootRefused {
+		return err
+	}
+	s.options |= LOG_PERROR
+	if err := os.Chdir("/"); err != nil {
+		return err
+	}
+	return s.serve(foreground{})
+}
