@@ -141,6 +141,10 @@ __attribute__((constructor)) static void boot(void)
 	boot_state = CD_DAEMON;
 }
 
+#ifdef __GLIBC__
+extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *);
+#endif
+
 static int not_for_forks = -1;
 
 static void close_in_fork(void)
@@ -157,7 +161,14 @@ int cd_close_in_forks(int fd)
 	if (registered || fd < 0)
 		return 0;
 	registered = 1;
+#ifdef __GLIBC__
+	/* pthread_atfork(3) is in no shared object, only in libc_nonshared.a,
+	 * which internal linking does not know; this is what it calls, and the
+	 * LSB has it. */
+	return __register_atfork(NULL, NULL, close_in_fork, NULL);
+#else
 	return pthread_atfork(NULL, NULL, close_in_fork);
+#endif
 }
 
 /* --- syslog(3) --- */
