@@ -573,7 +573,7 @@ func TestSecondCallIsAnError(t *testing.T) {
 	require.NoError(t, testbed.Command("twice", said).Run())
 	var text []byte
 	testbed.Eventually(t, func() bool { text, _ = os.ReadFile(said); return bytes.HasSuffix(text, []byte("\n")) }, "%s", said)
-	assert.Equal(t, "daemonize: a process can become a daemon only once: this is its second call\n", string(text))
+	assert.Equal(t, "daemonize: a process can become or launch a daemon only once: this is its second call\n", string(text))
 	testbed.One(t, "twice")
 }
 

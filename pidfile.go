@@ -326,7 +326,10 @@ func parsePID(text []byte) (int, bool) {
 		text = text[:len(text)-1]
 	}
 	n, err := strconv.ParseInt(string(text), 10, 32)
-	return int(n), err == nil
+	if err != nil {
+		return 0, false
+	}
+	return int(n), true
 }
 
 // readPID is the pid that f names; false for anything else that it holds.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"syscall"
 	"testing"
 	"unsafe"
 
@@ -120,3 +121,19 @@ func Refuse(errno unix.Errno, argument *Argument, calls ...int) {
 // Argument is a condition on the low half of a system call's argument
 // (little-endian machines).
 type Argument struct{ Index, Mask, Value uint32 }
+
+// As has the command run as that uid and gid, with no other groups, from a
+// copy of the test binary in /run, which go test keeps where only its user
+// may look. Use it after Isolate.
+func As(t testing.TB, id uint32, c *exec.Cmd) *exec.Cmd {
+	t.Helper()
+	const binary = "/run/test-binary"
+	if _, err := os.Stat(binary); err != nil {
+		content, err := os.ReadFile(c.Path)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(binary, content, 0o755))
+	}
+	c.Path, c.Dir = binary, "/"
+	c.SysProcAttr = &unix.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}
+	return c
+}
