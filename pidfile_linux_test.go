@@ -109,8 +109,7 @@ func TestRunThatTakesNoPidfile(t *testing.T) {
 }
 
 func TestUnprivilegedUserSeesAndMayNot(t *testing.T) {
-	testbed.NeedRoot(t)
-	if !testbed.Isolate(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	command(t, 0, serviceCommand("start"))
@@ -138,7 +137,7 @@ func TestUnprivilegedUserSeesAndMayNot(t *testing.T) {
 }
 
 func TestAfterKill9(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	kill := func() {
@@ -160,8 +159,7 @@ func TestAfterKill9(t *testing.T) {
 
 // TestRecycledPIDIsNotTouched gives an innocent process the dead daemon's pid.
 func TestRecycledPIDIsNotTouched(t *testing.T) {
-	testbed.NeedRoot(t)
-	if !testbed.Isolate(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	command(t, 0, serviceCommand("start"))
@@ -200,7 +198,7 @@ func TestStopOf(t *testing.T) {
 		name := map[bool]string{false: "", true: " without pidfd"}[noPidfd]
 
 		t.Run("a daemon that ignores TERM"+name, func(t *testing.T) {
-			if !testbed.Isolate(t) {
+			if !isolateRoot(t) {
 				return
 			}
 			testbed.Subreaper(t)
@@ -216,7 +214,7 @@ func TestStopOf(t *testing.T) {
 			nothingLeft(t)
 		})
 		t.Run("a daemon that takes its time"+name, func(t *testing.T) {
-			if !testbed.Isolate(t) {
+			if !isolateRoot(t) {
 				return
 			}
 			testbed.Subreaper(t)
@@ -230,7 +228,7 @@ func TestStopOf(t *testing.T) {
 			nothingLeft(t)
 		})
 		t.Run("a stopped daemon"+name, func(t *testing.T) {
-			if !testbed.Isolate(t) {
+			if !isolateRoot(t) {
 				return
 			}
 			testbed.Subreaper(t)
@@ -243,7 +241,7 @@ func TestStopOf(t *testing.T) {
 			nothingLeft(t)
 		})
 		t.Run("a zombie"+name, func(t *testing.T) {
-			if !testbed.Isolate(t) {
+			if !isolateRoot(t) {
 				return
 			}
 			testbed.Subreaper(t) // nobody waits for it but us, later
@@ -264,7 +262,7 @@ func TestStopOf(t *testing.T) {
 // TestChildrenNeverHoldTheLock: neither one that was forked without exec nor
 // one that was executed.
 func TestChildrenNeverHoldTheLock(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	log := startSyslogd(t)
@@ -298,7 +296,7 @@ func TestChildrenNeverHoldTheLock(t *testing.T) {
 }
 
 func TestPidfileRemovedUnderALiveDaemon(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	command(t, 0, serviceCommand("start", "AS=root"))
@@ -322,7 +320,7 @@ func TestManyStartsMakeOneDaemon(t *testing.T) {
 	if testing.Short() {
 		rounds = 1
 	}
-	if !testbed.Isolate(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	for range rounds {
@@ -379,7 +377,7 @@ func TestManyStartsMakeOneDaemon(t *testing.T) {
 
 // TestRestartsMakeOneDaemon: restart against restart, stop and start.
 func TestRestartsMakeOneDaemon(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	var all sync.WaitGroup
@@ -421,7 +419,7 @@ func TestPidfile3AndOursSeeEachOther(t *testing.T) {
 	if _, err := os.Stat("/usr/include/bsd/libutil.h"); err != nil {
 		t.Skip("needs libbsd: apt-get install libbsd-dev")
 	}
-	if !testbed.Isolate(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	bsd := testbed.CC(t, libbsdHolder, "-lbsd")
@@ -450,7 +448,7 @@ func TestPidfile3AndOursSeeEachOther(t *testing.T) {
 }
 
 func TestOtherToolsUnderstandOurPidfile(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	ssd, err := exec.LookPath("start-stop-daemon")

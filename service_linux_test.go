@@ -134,8 +134,16 @@ func assertNoLocks(t *testing.T) {
 	assert.NotContains(t, string(locks), "FLOCK")
 }
 
+// isolateRoot is Isolate for daemons that root starts: in a user namespace
+// there is nobody to become.
+func isolateRoot(t *testing.T) bool {
+	t.Helper()
+	testbed.NeedRoot(t)
+	return testbed.Isolate(t)
+}
+
 func TestServiceFromStartToStop(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	log := startSyslogd(t)
@@ -183,7 +191,7 @@ func TestServiceFromStartToStop(t *testing.T) {
 }
 
 func TestServiceWithoutSyslogd(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	command(t, 0, serviceCommand("start"))
@@ -204,7 +212,7 @@ func TestActionsEnd(t *testing.T) {
 		{"goexit", 1, []string{"daemon.err svc[%d]: it ended its goroutine (runtime.Goexit)"}},
 	} {
 		t.Run(c.do, func(t *testing.T) {
-			if !testbed.Isolate(t) {
+			if !isolateRoot(t) {
 				return
 			}
 			testbed.Subreaper(t)
@@ -239,7 +247,7 @@ func TestStartThatFails(t *testing.T) {
 		{"privileged panics", "svc: privileged action: panic: out of luck\ngoroutine ", 1},
 	} {
 		t.Run(c.do, func(t *testing.T) {
-			if !testbed.Isolate(t) {
+			if !isolateRoot(t) {
 				return
 			}
 			log := startSyslogd(t)
@@ -257,7 +265,7 @@ func TestStartThatFails(t *testing.T) {
 }
 
 func TestInterruptedStartLeavesNothing(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	c := serviceCommand("start", "DO=privileged hangs")
@@ -273,7 +281,7 @@ func TestInterruptedStartLeavesNothing(t *testing.T) {
 }
 
 func TestReloadErrorIsLoggedAndTheDaemonGoesOn(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	log := startSyslogd(t)
@@ -286,34 +294,56 @@ func TestReloadErrorIsLoggedAndTheDaemonGoesOn(t *testing.T) {
 
 // TestNotRootRunsAsItself is a user's daemon, in a directory of the user's.
 func TestNotRootRunsAsItself(t *testing.T) {
-	testbed.NeedRoot(t)
-	if !testbed.Isolate(t) {
-		return
+	dir, uid := private(t), os.Getuid()
+	as := func(c *exec.Cmd) *exec.Cmd { return c }
+	if uid == 0 {
+		if !testbed.Isolate(t) {
+			return
+		}
+		dir, uid = "/run/user", 65534
+		require.NoError(t, os.Mkdir(dir, 0o700))
+		require.NoError(t, os.Chown(dir, uid, uid))
+		as = func(c *exec.Cmd) *exec.Cmd { return testbed.As(t, uint32(uid), c) }
 	}
-	dir := "/run/user"
-	require.NoError(t, os.Mkdir(dir, 0o700))
-	require.NoError(t, os.Chown(dir, 65534, 65534))
 	user := func(verb string, env ...string) *exec.Cmd {
-		return testbed.As(t, 65534, serviceCommand(verb, append(env, "DIR="+dir)...))
+		return as(serviceCommand(verb, append(env, "DIR="+dir)...))
+	}
+	path := filepath.Join(dir, "svc.pid")
+	holder := func() int {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		pid, err := strconv.Atoi(string(text))
+		require.NoError(t, err)
+		return pid
 	}
 	command(t, 0, user("start"))
-	pid := testbed.One(t, "service")
-	heldBy(t, filepath.Join(dir, "svc.pid"), pid)
+	pid := holder()
+	heldBy(t, path, pid)
 	status := testbed.Status(t, pid, 0)
-	assert.Equal(t, "65534\t65534\t65534\t65534", status["Uid"])
-	assert.Equal(t, "65534\t65534\t65534\t65534", status["Gid"])
+	assert.Equal(t, fmt.Sprintf("%[1]d\t%[1]d\t%[1]d\t%[1]d", uid), status["Uid"])
+	stdout, _ := command(t, 0, user("status"))
+	assert.Equal(t, fmt.Sprintf("svc is running (pid %d).\n", pid), stdout)
 	command(t, 0, user("restart"))
+	assert.NotEqual(t, pid, holder())
+	pid = holder()
 	command(t, 0, user("stop"))
-	testbed.None(t, "service")
-	assert.NoFileExists(t, filepath.Join(dir, "svc.pid"))
+	assert.False(t, testbed.Alive(pid))
+	assert.NoFileExists(t, path)
+}
 
-	_, stderr := command(t, 6, serviceCommand("start", "DIR="+dir))
+func TestRootRefusesAnotherUsersDirectory(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	require.NoError(t, os.Mkdir("/run/user", 0o700))
+	require.NoError(t, os.Chown("/run/user", 65534, 65534))
+	_, stderr := command(t, 6, serviceCommand("start", "DIR=/run/user"))
 	assert.Equal(t, "svc: pidfile directory /run/user: owned by uid 65534, neither root nor us, who could replace the pidfile: chown it\n", stderr)
+	nothingLeft(t)
 }
 
 func TestRootBecomesTheDaemonUser(t *testing.T) {
-	testbed.NeedRoot(t)
-	if !testbed.Isolate(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	log := startSyslogd(t)
@@ -385,7 +415,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestMarkerByHandStopsNoStatus(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	command(t, 0, serviceCommand("start"))
@@ -419,7 +449,7 @@ var _ = testbed.Helper("methods", func() {
 })
 
 func TestMethodsForOtherCommandLines(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	stdout, stderr := command(t, 0, testbed.Command("methods"))
