@@ -47,7 +47,7 @@ func Isolate(t *testing.T) bool {
 	if testing.Short() {
 		c.Args = append(c.Args, "-test.short")
 	}
-	c.Env = append(os.Environ(), envStage+"="+stageInit, envTest+"="+t.Name())
+	c.Env = append(os.Environ(), envStage+"="+stageInit, envTest+"="+t.Name(), raceEnv())
 	c.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET,
 		Pdeathsig:  syscall.SIGKILL,
