@@ -104,8 +104,12 @@ func acquire(path string) (*pidfile, error) {
 	}
 }
 
-// errAgain: somebody else moved; nothing is wrong.
-var errAgain = errors.New("the pidfile changes all the time")
+// tryAgain is what is wrong if it stays so: perhaps somebody else just moved.
+type tryAgain string
+
+func (e tryAgain) Error() string { return string(e) }
+
+const errAgain tryAgain = "the pidfile changes all the time"
 
 func tryAcquire(path string) (*pidfile, error) {
 	f, err := openPidfile(path, os.O_RDONLY|os.O_CREATE)
@@ -369,9 +373,14 @@ func probe(path string) (Status, error) {
 		if held, err := isHeld(f); err == nil && !held {
 			return Status{State: Dead}, nil // it died just now
 		}
-		return Status{State: Unknown}, fmt.Errorf("%s is locked, but there is no process %d: a daemon of another container holds it, or a child that the daemon left", path, pid)
+		return Status{State: Unknown}, elsewhere(path, pid)
 	}
 	return Status{Running, pid}, nil
+}
+
+// elsewhere is a lock whose holder is not to be seen.
+func elsewhere(path string, pid int) error {
+	return tryAgain(fmt.Sprintf("%s is locked, but there is no process %d: a daemon of another container holds it, or a child that the daemon left", path, pid))
 }
 
 // probeUnprivileged asks the kernel's list of locks: the file is not ours to open.
@@ -405,11 +414,8 @@ type holder struct {
 func findHolder(path string, deadline time.Time) (*holder, error) {
 	for {
 		h, err := tryHolder(path)
-		if !errors.Is(err, errAgain) {
+		if again := tryAgain(""); !errors.As(err, &again) || time.Now().After(deadline) {
 			return h, err
-		}
-		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("%s is locked, but names no process: it is starting, or another program's", path)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -432,13 +438,13 @@ func tryHolder(path string) (*holder, error) {
 	case !held:
 		err = ErrNotRunning
 	case !named:
-		err = errAgain
+		err = tryAgain(path + " is locked, but names no process: it is starting, or another program's")
 	case h.pid == 1:
 		err = fmt.Errorf("the daemon is PID 1, the init of its container: stop the container instead")
 	default:
 		h.pidfd, err = pidfdOpen(h.pid)
 		if errors.Is(err, unix.ESRCH) {
-			err = errAgain // it is just dying; else the deadline tells
+			err = elsewhere(path, h.pid) // unless it is just dying
 		}
 		if err == nil && !h.proved() {
 			err = errAgain
