@@ -466,3 +466,56 @@ func TestOtherToolsUnderstandOurPidfile(t *testing.T) {
 	command(t, 3, exec.Command(ssd, "--status", "--pidfile", "/run/none.pid"))
 	command(t, 1, exec.Command(ssd, "--status", "--pidfile", svcPidfile))
 }
+
+// container starts the service as in a container that shares our /run: in a
+// PID namespace of its own, where the pids are others.
+var _ = testbed.Helper("container", func() {
+	for i := 0; i < 3; i++ { // low pids, which somebody has outside
+		_ = exec.Command("true").Run()
+	}
+	if out, err := testbed.Command("service", "start").CombinedOutput(); err != nil {
+		panic(string(out))
+	}
+	fmt.Println("up")
+	select {}
+})
+
+func TestPidfileOfAnotherContainerIsLeftAlone(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	c := testbed.Command("shut", "", "container")
+	c.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWPID, Pdeathsig: unix.SIGKILL}
+	out, err := c.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, c.Start())
+	_, err = out.Read(make([]byte, 3))
+	require.NoError(t, err)
+	text, err := os.ReadFile(svcPidfile)
+	require.NoError(t, err)
+	inner, err := strconv.Atoi(string(text))
+	require.NoError(t, err)
+	// Whoever has that pid here.
+	var innocent *exec.Cmd
+	for innocent == nil || innocent.Process.Pid < inner {
+		innocent = exec.Command("sleep", "1004")
+		require.NoError(t, innocent.Start())
+	}
+	require.NoError(t, unix.Kill(inner, 0), "somebody has pid %d here", inner)
+	outer := testbed.One(t, "service")
+	require.NotEqual(t, inner, outer)
+
+	says := fmt.Sprintf("svc: /var/run/svc.pid is locked, but not by process %d here, which it names: a daemon of another container holds it, or a child that the daemon left\n", inner)
+	_, stderr := command(t, 4, serviceCommand("status"))
+	assert.Equal(t, says, stderr)
+	_, stderr = command(t, 1, serviceCommand("stop", "STOP_TIMEOUT_MS=200"))
+	assert.Equal(t, says, stderr)
+	_, stderr = command(t, 1, serviceCommand("reload", "STOP_TIMEOUT_MS=200"))
+	assert.Equal(t, says, stderr)
+	command(t, 1, serviceCommand("start"))
+	assert.NoError(t, unix.Kill(inner, 0))
+	assert.Equal(t, outer, testbed.One(t, "service"))
+	heldHere, err := os.ReadFile(svcPidfile)
+	require.NoError(t, err)
+	assert.Equal(t, string(text), string(heldHere))
+}
