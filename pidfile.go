@@ -496,6 +496,14 @@ func (h *holder) prove() error {
 	return nil
 }
 
+func (h *holder) locked() bool {
+	if h.file == nil {
+		return deletedHolder(h.path) == h.pid
+	}
+	held, err := isHeld(h.file)
+	return held || err != nil
+}
+
 func (h *holder) close() {
 	if h.file != nil {
 		h.file.Close()
@@ -530,7 +538,8 @@ func (h *holder) gone(deadline time.Time) bool {
 	if h.pidfd >= 0 {
 		return pidfdWait(h.pidfd, deadline)
 	}
-	for h.prove() == nil {
+	// The lock goes last, after the descriptor that prove looks for.
+	for h.locked() {
 		if time.Now().After(deadline) {
 			return false
 		}

@@ -157,15 +157,9 @@ func TestAfterKill9(t *testing.T) {
 	heldBy(t, svcPidfile, testbed.One(t, "service"))
 }
 
-// TestRecycledPIDIsNotTouched gives an innocent process the dead daemon's pid.
-func TestRecycledPIDIsNotTouched(t *testing.T) {
-	if !isolateRoot(t) {
-		return
-	}
-	command(t, 0, serviceCommand("start"))
-	pid := testbed.One(t, "service")
-	require.NoError(t, unix.Kill(pid, unix.SIGKILL))
-	testbed.Eventually(t, func() bool { return unix.Kill(pid, 0) == unix.ESRCH }, "the zombie's end")
+// innocentWithPID starts a process that has nothing to do with us as pid.
+func innocentWithPID(t *testing.T, pid int) {
+	t.Helper()
 	var innocent *exec.Cmd
 	testbed.Eventually(t, func() bool {
 		require.NoError(t, os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0))
@@ -178,6 +172,18 @@ func TestRecycledPIDIsNotTouched(t *testing.T) {
 		_ = innocent.Wait()
 		return false
 	}, "pid %d again", pid)
+}
+
+// TestRecycledPIDIsNotTouched gives an innocent process the dead daemon's pid.
+func TestRecycledPIDIsNotTouched(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	command(t, 0, serviceCommand("start"))
+	pid := testbed.One(t, "service")
+	require.NoError(t, unix.Kill(pid, unix.SIGKILL))
+	testbed.Eventually(t, func() bool { return unix.Kill(pid, 0) == unix.ESRCH }, "the zombie's end")
+	innocentWithPID(t, pid)
 	command(t, 1, serviceCommand("status"))
 	command(t, 1, serviceCommand("reload"))
 	command(t, 0, serviceCommand("stop"))
@@ -477,7 +483,7 @@ var _ = testbed.Helper("container", func() {
 		panic(string(out))
 	}
 	fmt.Println("up")
-	select {}
+	untilTerm()
 })
 
 func TestPidfileOfAnotherContainerIsLeftAlone(t *testing.T) {
@@ -485,7 +491,7 @@ func TestPidfileOfAnotherContainerIsLeftAlone(t *testing.T) {
 		return
 	}
 	c := testbed.Command("shut", "", "container")
-	c.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWPID, Pdeathsig: unix.SIGKILL}
+	c.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
 	out, err := c.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, c.Start())
@@ -495,13 +501,9 @@ func TestPidfileOfAnotherContainerIsLeftAlone(t *testing.T) {
 	require.NoError(t, err)
 	inner, err := strconv.Atoi(string(text))
 	require.NoError(t, err)
-	// Whoever has that pid here.
-	var innocent *exec.Cmd
-	for innocent == nil || innocent.Process.Pid < inner {
-		innocent = exec.Command("sleep", "1004")
-		require.NoError(t, innocent.Start())
+	if unix.Kill(inner, 0) != nil { // else somebody has that pid here, or is it a thread's
+		innocentWithPID(t, inner)
 	}
-	require.NoError(t, unix.Kill(inner, 0), "somebody has pid %d here", inner)
 	outer := testbed.One(t, "service")
 	require.NotEqual(t, inner, outer)
 

@@ -39,7 +39,7 @@ var _ = testbed.Helper("service", func() {
 				runtime.Goexit()
 			case "privileged hangs":
 				os.WriteFile("/run/hangs", nil, 0o600)
-				select {}
+				time.Sleep(time.Hour)
 			case "privileged is denied":
 				return "", unix.EACCES
 			}
@@ -68,7 +68,7 @@ var _ = testbed.Helper("service", func() {
 		case "nil":
 			return nil
 		case "ignores TERM":
-			select {}
+			time.Sleep(time.Hour)
 		case "leaves children":
 			if pid := testbed.Fork(); pid > 0 {
 				Syslogf(LOG_INFO, "forked %d", pid)
