@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"os/exec"
 	"os/user"
@@ -119,7 +118,12 @@ func filesGetgrouplist(name string, gid int) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(groups, parseInitgroups(firstLine(out), name)...), nil
+	for _, g := range parseInitgroups(firstLine(out), name) {
+		if !slices.Contains(groups, g) { // getent asks the files as well
+			groups = append(groups, g)
+		}
+	}
+	return groups, nil
 }
 
 // eachLine calls each with the lines of an account file, until it returns
@@ -180,20 +184,12 @@ func parseGroup(line string) (*Group, bool) {
 	return g, true
 }
 
-// parseID reads an id of an account file. glibc uses strtoul(3), which allows
-// blanks and a sign and takes what is too large or negative for 4294967295,
-// so that nobody can become it.
+// parseID reads an id of an account file: digits, and as in glibc blanks or
+// a + before them.
 func parseID(s string) (int, bool) {
-	s = strings.TrimLeft(s, blanks)
-	number := strings.TrimLeft(s, "+-")
-	if len(s)-len(number) > 1 || !digits(number) {
-		return 0, false
-	}
-	id, err := strconv.ParseUint(number, 10, 32)
-	if err != nil || s[0] == '-' {
-		id = math.MaxUint32
-	}
-	return int(uint32(id)), true
+	s = strings.TrimPrefix(strings.TrimLeft(s, blanks), "+")
+	id, err := strconv.ParseUint(s, 10, 32)
+	return int(uint32(id)), err == nil && digits(s)
 }
 
 // parseInitgroups reads what `getent initgroups NAME` prints: the name, then

@@ -109,7 +109,7 @@ func everyThread(check func(status map[string]string) error) error {
 	for _, thread := range threads {
 		text, err := os.ReadFile(dir + thread.Name() + "/status")
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
-			continue // it has ended; one that it started looks like it, and was either listed or made by one that is
+			continue // it has ended
 		}
 		if err != nil {
 			return err
@@ -151,7 +151,10 @@ func (a *account) prove(noNewPrivs bool) error {
 
 func (a *account) proveStatus(status map[string]string, noNewPrivs bool) error {
 	four := func(id int) string { return strings.TrimSuffix(strings.Repeat(strconv.Itoa(id)+" ", 4), " ") }
-	if err := errors.Join(want(status, "Uid", four(a.uid)), want(status, "Gid", four(a.gid))); err != nil {
+	if err := want(status, "Uid", four(a.uid)); err != nil {
+		return err
+	}
+	if err := want(status, "Gid", four(a.gid)); err != nil {
 		return err
 	}
 	var groups []int

@@ -211,30 +211,32 @@ func TestNamesThatMightBeOptionsDoNotReachGetent(t *testing.T) {
 }
 
 func TestAccountLinesAreReadAsGlibcReadsThem(t *testing.T) {
-	const minusOne = int64(math.MaxUint32)
-	none := int(uint32(minusOne))
+	var minusOne uint32 = math.MaxUint32 // an int of 32 bits makes it negative
 	for line, want := range map[string]*Passwd{
 		"www:x:7001:7002:Web:/srv:/bin/sh":  {"www", "x", 7001, 7002, "Web", "/srv", "/bin/sh"},
 		"www::7001:7002:::":                 {"www", "", 7001, 7002, "", "", ""},
 		"www:x:7001:7002":                   {"www", "x", 7001, 7002, "", "", ""},
 		"www:x:7001:7002:g:h:s:with:colons": {"www", "x", 7001, 7002, "g", "h", "s:with:colons"},
 		"www:x: 7001:+7002:::":              {"www", "x", 7001, 7002, "", "", ""},
-		"www:x:-1:-0:::":                    {"www", "x", none, none, "", "", ""},
-		"www:x:4294967296:99999999999999999999:::": {"www", "x", none, none, "", "", ""},
-		"www:x:0day:1:::":    nil,
-		"www:x:0x0:1:::":     nil,
-		"www:x:1 :1:::":      nil,
-		"www:x::1:::":        nil,
-		"www:x:1::::":        nil,
-		"www:x:1":            nil,
-		"www":                nil,
-		"":                   nil,
-		":x:1:1:::":          nil,
-		"#www:x:1:1:::":      nil,
-		"+www:x:1:1:::":      nil,
-		"-www:x:1:1:::":      nil,
-		"www:x:+-1:1:::":     nil,
-		"www:x:1\u00a0:1:::": nil,
+		"www:x:-1:1:::":                     nil,
+		"www:x:1:-0:::":                     nil,
+		"www:x:4294967296:1:::":             nil,
+		"www:x:1:99999999999999999999:::":   nil,
+		"www:x:1:4294967295:::":             {"www", "x", 1, int(minusOne), "", "", ""},
+		"www:x:0day:1:::":                   nil,
+		"www:x:0x0:1:::":                    nil,
+		"www:x:1 :1:::":                     nil,
+		"www:x::1:::":                       nil,
+		"www:x:1::::":                       nil,
+		"www:x:1":                           nil,
+		"www":                               nil,
+		"":                                  nil,
+		":x:1:1:::":                         nil,
+		"#www:x:1:1:::":                     nil,
+		"+www:x:1:1:::":                     nil,
+		"-www:x:1:1:::":                     nil,
+		"www:x:+-1:1:::":                    nil,
+		"www:x:1\u00a0:1:::":                nil,
 	} {
 		p, ok := parsePasswd(line)
 		assert.Equal(t, want != nil, ok, "%q", line)
