@@ -26,8 +26,11 @@ func sysGetpwnam(name string) (*Passwd, error) {
 	}
 	cname := C.CString(name)
 	defer C.free(unsafe.Pointer(cname))
-	return libcPasswd("getpwnam_r "+name, user.UnknownUserError(name), func(pw *C.struct_passwd, buf *C.char, size C.size_t, found *C.int) C.int {
-		return C.cd_getpwnam(cname, pw, buf, size, found)
+	var pw C.struct_passwd
+	return libcLookup("getpwnam_r "+name, user.UnknownUserError(name), func(buf unsafe.Pointer, size int) (*Passwd, syscall.Errno) {
+		var found C.int
+		e := C.cd_getpwnam(cname, &pw, (*C.char)(buf), C.size_t(size), &found)
+		return goPasswd(&pw, found), syscall.Errno(e)
 	})
 }
 
@@ -35,66 +38,65 @@ func sysGetpwuid(uid int) (*Passwd, error) {
 	if !libcFinds {
 		return filesGetpwuid(uid)
 	}
-	return libcPasswd(fmt.Sprint("getpwuid_r ", uid), user.UnknownUserIdError(uid), func(pw *C.struct_passwd, buf *C.char, size C.size_t, found *C.int) C.int {
-		return C.cd_getpwuid(C.uid_t(uid), pw, buf, size, found)
-	})
-}
-
-func libcPasswd(call string, unknown error, lookup func(*C.struct_passwd, *C.char, C.size_t, *C.int) C.int) (p *Passwd, err error) {
 	var pw C.struct_passwd
-	err = libcLookup(call, unknown, func(buf *C.char, size C.size_t, found *C.int) C.int {
-		e := lookup(&pw, buf, size, found)
-		if *found != 0 {
-			p = &Passwd{
-				Name: C.GoString(pw.pw_name), Passwd: C.GoString(pw.pw_passwd), UID: int(pw.pw_uid), GID: int(pw.pw_gid),
-				Gecos: C.GoString(pw.pw_gecos), Dir: C.GoString(pw.pw_dir), Shell: C.GoString(pw.pw_shell),
-			}
-		}
-		return e
+	return libcLookup(fmt.Sprint("getpwuid_r ", uid), user.UnknownUserIdError(uid), func(buf unsafe.Pointer, size int) (*Passwd, syscall.Errno) {
+		var found C.int
+		e := C.cd_getpwuid(C.uid_t(uid), &pw, (*C.char)(buf), C.size_t(size), &found)
+		return goPasswd(&pw, found), syscall.Errno(e)
 	})
-	return p, err
 }
 
-func sysGetgrnam(name string) (g *Group, err error) {
+// goPasswd copies what libc found, if it did.
+func goPasswd(pw *C.struct_passwd, found C.int) *Passwd {
+	if found == 0 {
+		return nil
+	}
+	return &Passwd{
+		Name: C.GoString(pw.pw_name), Passwd: C.GoString(pw.pw_passwd), UID: int(pw.pw_uid), GID: int(pw.pw_gid),
+		Gecos: C.GoString(pw.pw_gecos), Dir: C.GoString(pw.pw_dir), Shell: C.GoString(pw.pw_shell),
+	}
+}
+
+func sysGetgrnam(name string) (*Group, error) {
 	if !libcFinds {
 		return filesGetgrnam(name)
 	}
 	cname := C.CString(name)
 	defer C.free(unsafe.Pointer(cname))
 	var gr C.struct_group
-	err = libcLookup("getgrnam_r "+name, user.UnknownGroupError(name), func(buf *C.char, size C.size_t, found *C.int) C.int {
-		e := C.cd_getgrnam(cname, &gr, buf, size, found)
-		if *found != 0 {
-			g = &Group{Name: C.GoString(gr.gr_name), GID: int(gr.gr_gid)}
-			for m := gr.gr_mem; *m != nil; m = (**C.char)(unsafe.Add(unsafe.Pointer(m), unsafe.Sizeof(*m))) {
-				g.Members = append(g.Members, C.GoString(*m))
-			}
+	return libcLookup("getgrnam_r "+name, user.UnknownGroupError(name), func(buf unsafe.Pointer, size int) (*Group, syscall.Errno) {
+		var found C.int
+		e := C.cd_getgrnam(cname, &gr, (*C.char)(buf), C.size_t(size), &found)
+		if found == 0 {
+			return nil, syscall.Errno(e)
 		}
-		return e
+		g := &Group{Name: C.GoString(gr.gr_name), GID: int(gr.gr_gid)}
+		for m := gr.gr_mem; *m != nil; m = (**C.char)(unsafe.Add(unsafe.Pointer(m), unsafe.Sizeof(*m))) {
+			g.Members = append(g.Members, C.GoString(*m))
+		}
+		return g, 0
 	})
-	return g, err
 }
 
 // libcLookup makes one of the _r calls, with a buffer that doubles for as
 // long as the entry doesn't fit: only memory bounds a group's line. What
-// lookup takes from the buffer, it must copy.
-func libcLookup(call string, unknown error, lookup func(buf *C.char, size C.size_t, found *C.int) C.int) error {
-	for size := C.size_t(1024); ; {
-		buf := (*C.char)(C.malloc(size))
-		var found C.int
-		e := syscall.Errno(lookup(buf, size, &found))
-		C.free(unsafe.Pointer(buf))
+// lookup finds must be copied from the buffer; nil is not found.
+func libcLookup[T any](call string, unknown error, lookup func(buf unsafe.Pointer, size int) (*T, syscall.Errno)) (*T, error) {
+	for size := 1024; ; {
+		buf := C.malloc(C.size_t(size))
+		found, e := lookup(buf, size)
+		C.free(buf)
 		switch {
-		case found != 0:
-			return nil
+		case found != nil:
+			return found, nil
 		case e == syscall.EINTR:
 		case e == syscall.ERANGE && size < 1<<30:
 			size *= 2
 		case e == 0, e == syscall.ENOENT, e == syscall.ESRCH:
 			// POSIX says 0; name services that are not there pass the others on.
-			return unknown
+			return nil, unknown
 		default:
-			return fmt.Errorf("%s: lookup failed: %w; are the name services of nsswitch.conf(5) up?", call, e)
+			return nil, fmt.Errorf("lookup failed: %s: %w; are the name services of nsswitch.conf(5) up?", call, e)
 		}
 	}
 }

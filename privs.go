@@ -71,7 +71,8 @@ func Getgrnam(name string) (*Group, error) {
 // It needs root. An unprivileged process may ask for what it is already, and
 // nothing happens; for anybody else the error is an [fs.ErrPermission]. User
 // "root" or "0" stays root, deliberately: then there is nothing to prove and
-// no_new_privs is left alone. No other name brings uid 0.
+// no_new_privs is left alone. No other name brings uid 0, nor any group but
+// "root", "wheel" or "0" gid 0, whatever their entries say.
 //
 // After an error the process may be half way. It must exit, without running
 // anything that was meant for the unprivileged account.
@@ -170,6 +171,9 @@ func resolveAccount(name, userName, groupName string) (*account, error) {
 	gid, err := resolveGroup(name, groupName, p, userName != "")
 	if err != nil {
 		return nil, err
+	}
+	if gid == 0 && p.UID != 0 && !slices.Contains([]string{"root", "wheel", "0"}, groupName) {
+		return nil, configError{fmt.Errorf("daemonize: the group for user %s has gid 0: name another, or to have root's say \"root\"", p.Name)}
 	}
 	a := &account{uid: p.UID, gid: gid, groups: []int{gid}, user: p.Name, home: p.Dir, change: true}
 	if a.user != "" {

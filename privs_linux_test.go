@@ -33,6 +33,7 @@ big:x:4294967294:4294967294::/:
 none:x:4294967295:1::/:
 nogroup:x:7009:4294967295::/:
 alias:x:0:0::/:
+rootgroup:x:7008:0::/:
 nohome:x:7005:7005:::
 zero:x:0day:0::/:
 `
@@ -43,6 +44,7 @@ www:x:7002:
 extra:x:7003:daemon,www
 more:x:7004:www
 web:x:7006:
+rootalias:x:0:
 big:x:4294967294:
 none:x:4294967295:
 web:x:7007:www
@@ -242,6 +244,8 @@ func TestDropFollowsTheRules(t *testing.T) {
 		{[]string{"-name=web", "8888"}, "HOME=/ USER= LOGNAME=", 8888, 7006, "7006", "1"},
 		{[]string{"big"}, "HOME=/ USER=big LOGNAME=big", 4294967294, 4294967294, "4294967294", "1"},
 		{[]string{"root"}, "HOME=/root USER=root LOGNAME=root", 0, 0, "0", "0"},
+		{[]string{"rootgroup", "root"}, "HOME=/ USER=rootgroup LOGNAME=rootgroup", 7008, 0, "0", "1"},
+		{[]string{"www", "0"}, "HOME=/srv/www USER=www LOGNAME=www", 7001, 0, "0 7003 7004 7007", "1"},
 		{[]string{"0", "web"}, "HOME=/root USER=root LOGNAME=root", 0, 7006, "7006", "0"},
 		{[]string{"-noproc", "www"}, "HOME=/srv/www USER=www LOGNAME=www", 7001, 7002, "7002 7003 7004 7007", "1"},
 	} {
@@ -276,6 +280,9 @@ func TestAccountsThatCannotBeAreRefused(t *testing.T) {
 		{"x", "www", "none", "out of range"},
 		{"x", "8888", "", "name a group"},
 		{"x", "alias", "", "uid 0"},
+		{"x", "rootgroup", "", "gid 0"},
+		{"x", "www", "rootalias", "gid 0"},
+		{"rootalias", "www", "", "gid 0"},
 		{"alias", "", "", "uid 0"},
 		{"root", "", "", "uid 0"},
 		{"x", "4294967295", "", "out of range"},
@@ -449,23 +456,10 @@ func TestProofNoticesHalfADrop(t *testing.T) {
 	}
 }
 
-// lookup is a program that looks one account up.
-var _ = testbed.Helper("lookup", func() {
-	p, err := Getpwnam(os.Args[1])
-	if err != nil {
-		fmt.Println(unknown(err), err)
-		return
-	}
-	g, err := Getgrnam(os.Args[2])
-	if err != nil {
-		fmt.Println(unknown(err), err)
-		return
-	}
-	groups, err := sysGetgrouplist(p.Name, p.GID)
-	fmt.Println(*p, g.Name, g.GID, g.Members, groups, err)
-})
-
 func TestAccountsOfANameServiceAreFound(t *testing.T) {
+	if isMusl() {
+		t.Skip("needs a libc with name services: musl has none")
+	}
 	if !testbed.Isolate(t) {
 		return
 	}
@@ -505,6 +499,9 @@ func TestAccountsOfANameServiceAreFound(t *testing.T) {
 }
 
 func TestDropTakesTheGroupsOfANameService(t *testing.T) {
+	if isMusl() {
+		t.Skip("needs a libc with name services: musl has none")
+	}
 	if !isolatedRoot(t) {
 		return
 	}
@@ -578,6 +575,9 @@ func TestMoreGroupsThanTheFirstBufferHas(t *testing.T) {
 }
 
 func TestMalformedLinesAreSkipped(t *testing.T) {
+	if isMusl() {
+		t.Skip("needs glibc, or no cgo: musl skips more, and takes 4294967296 for 0")
+	}
 	if !testbed.Isolate(t) {
 		return
 	}

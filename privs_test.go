@@ -107,7 +107,7 @@ func TestNamesThatAreNoAccountAreRefused(t *testing.T) {
 	_, err := resolveAccount("x", "no-such-account-here", "")
 	assert.ErrorContains(t, err, "Could not switch to nonexistent user no-such-account-here")
 	assert.ErrorIs(t, err, user.UnknownUserError("no-such-account-here"))
-	_, err = resolveAccount("x", "root", "no-such-account-here")
+	_, err = resolveAccount("x", "", "no-such-account-here")
 	assert.ErrorContains(t, err, "Could not switch to nonexistent group no-such-account-here")
 	assert.ErrorIs(t, err, user.UnknownGroupError("no-such-account-here"))
 }

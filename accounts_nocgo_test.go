@@ -1,0 +1,6 @@
+//go:build unix && !(cgo && !daemonizego)
+
+package daemonize
+
+// isMusl: without cgo no libc finds accounts.
+func isMusl() bool { return false }
