@@ -2,8 +2,10 @@
 
 package daemonize
 
-// #include <stdlib.h>
-// #include "cdaemon.h"
+/*
+#include <stdlib.h>
+#include "cdaemon.h"
+*/
 import "C"
 
 import (
@@ -24,12 +26,11 @@ func sysGetpwnam(name string) (*Passwd, error) {
 	if !libcFinds {
 		return filesGetpwnam(name)
 	}
-	cname := C.CString(name)
-	defer C.free(unsafe.Pointer(cname))
+	cname := cString(name)
 	var pw C.struct_passwd
 	return libcLookup("getpwnam_r "+name, user.UnknownUserError(name), func(buf unsafe.Pointer, size int) (*Passwd, syscall.Errno) {
 		var found C.int
-		e := C.cd_getpwnam(cname, &pw, (*C.char)(buf), C.size_t(size), &found)
+		e := C.cd_getpwnam(&cname[0], &pw, (*C.char)(buf), C.size_t(size), &found)
 		return goPasswd(&pw, found), syscall.Errno(e)
 	})
 }
@@ -44,6 +45,13 @@ func sysGetpwuid(uid int) (*Passwd, error) {
 		e := C.cd_getpwuid(C.uid_t(uid), &pw, (*C.char)(buf), C.size_t(size), &found)
 		return goPasswd(&pw, found), syscall.Errno(e)
 	})
+}
+
+// cString is C.CString in Go's memory, which no call here keeps.
+func cString(s string) []C.char {
+	c := make([]C.char, len(s)+1)
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&c[0])), len(s)), s)
+	return c
 }
 
 // goPasswd copies what libc found, if it did.
@@ -61,12 +69,11 @@ func sysGetgrnam(name string) (*Group, error) {
 	if !libcFinds {
 		return filesGetgrnam(name)
 	}
-	cname := C.CString(name)
-	defer C.free(unsafe.Pointer(cname))
+	cname := cString(name)
 	var gr C.struct_group
 	return libcLookup("getgrnam_r "+name, user.UnknownGroupError(name), func(buf unsafe.Pointer, size int) (*Group, syscall.Errno) {
 		var found C.int
-		e := C.cd_getgrnam(cname, &gr, (*C.char)(buf), C.size_t(size), &found)
+		e := C.cd_getgrnam(&cname[0], &gr, (*C.char)(buf), C.size_t(size), &found)
 		if found == 0 {
 			return nil, syscall.Errno(e)
 		}
@@ -105,12 +112,11 @@ func sysGetgrouplist(name string, gid int) ([]int, error) {
 	if !libcFinds {
 		return filesGetgrouplist(name, gid)
 	}
-	cname := C.CString(name)
-	defer C.free(unsafe.Pointer(cname))
+	cname := cString(name)
 	for size := C.int(64); size <= 1<<20; {
 		ids := make([]C.gid_t, size)
 		n := size
-		if C.cd_getgrouplist(cname, C.gid_t(gid), &ids[0], &n) == 0 {
+		if C.cd_getgrouplist(&cname[0], C.gid_t(gid), &ids[0], &n) == 0 {
 			groups := make([]int, n)
 			for i := range groups {
 				groups[i] = int(ids[i])

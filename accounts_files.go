@@ -56,11 +56,9 @@ func filesGetpwuid(uid int) (*Passwd, error) {
 // findPasswd returns the first entry of the file whose line begins with
 // prefix and that match accepts, else what getent finds for key, else nil.
 func findPasswd(prefix, key string, match func(*Passwd) bool) (found *Passwd, err error) {
-	err = eachLine(passwdFile, func(line string) bool {
-		if strings.HasPrefix(line, prefix) {
-			if p, ok := parsePasswd(line); ok && match(p) {
-				found = p
-			}
+	err = eachLine(passwdFile, prefix, func(line string) bool {
+		if p, ok := parsePasswd(line); ok && match(p) {
+			found = p
 		}
 		return found == nil
 	})
@@ -78,11 +76,9 @@ func findPasswd(prefix, key string, match func(*Passwd) bool) (found *Passwd, er
 }
 
 func filesGetgrnam(name string) (found *Group, err error) {
-	err = eachLine(groupFile, func(line string) bool {
-		if strings.HasPrefix(line, name) {
-			if g, ok := parseGroup(line); ok && g.Name == name {
-				found = g
-			}
+	err = eachLine(groupFile, name, func(line string) bool {
+		if g, ok := parseGroup(line); ok && g.Name == name {
+			found = g
 		}
 		return found == nil
 	})
@@ -105,7 +101,7 @@ func filesGetgrnam(name string) (found *Group, err error) {
 // as a member, of all name services together.
 func filesGetgrouplist(name string, gid int) ([]int, error) {
 	groups := []int{gid}
-	err := eachLine(groupFile, func(line string) bool {
+	err := eachLine(groupFile, "", func(line string) bool {
 		if g, ok := parseGroup(line); ok && slices.Contains(g.Members, name) {
 			groups = append(groups, g.GID)
 		}
@@ -126,9 +122,10 @@ func filesGetgrouplist(name string, gid int) ([]int, error) {
 	return groups, nil
 }
 
-// eachLine calls each with the lines of an account file, until it returns
-// false. A line may be of any length. A file that is not there has no lines.
-func eachLine(path string, each func(line string) bool) error {
+// eachLine calls each with the lines of an account file that begin with
+// prefix, until it returns false. A line may be of any length. A file that is
+// not there has no lines.
+func eachLine(path, prefix string, each func(line string) bool) error {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -136,11 +133,12 @@ func eachLine(path string, each func(line string) bool) error {
 	if err != nil {
 		return fmt.Errorf("lookup failed: %w", err)
 	}
+	start := []byte(prefix)
 	for len(text) > 0 {
 		line, rest, _ := bytes.Cut(text, []byte{'\n'})
 		// Blanks before a name don't count for glibc; a NUL ends the line.
 		line, _, _ = bytes.Cut(bytes.TrimLeft(line, blanks), []byte{0})
-		if !each(string(line)) {
+		if bytes.HasPrefix(line, start) && !each(string(line)) {
 			return nil
 		}
 		text = rest
