@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"os/user"
+	"strconv"
 	"syscall"
 	"unsafe"
 )
@@ -28,10 +29,9 @@ func sysGetpwnam(name string) (*Passwd, error) {
 	}
 	cname := cString(name)
 	var pw C.struct_passwd
-	return libcLookup("getpwnam_r "+name, user.UnknownUserError(name), func(buf unsafe.Pointer, size int) (*Passwd, syscall.Errno) {
-		var found C.int
-		e := C.cd_getpwnam(&cname[0], &pw, (*C.char)(buf), C.size_t(size), &found)
-		return goPasswd(&pw, found), syscall.Errno(e)
+	return libcLookup("getpwnam_r", name, func() error { return user.UnknownUserError(name) }, func(buf unsafe.Pointer, size int) (*Passwd, syscall.Errno) {
+		e := C.cd_getpwnam(&cname[0], &pw, (*C.char)(buf), C.size_t(size))
+		return goPasswd(&pw), syscall.Errno(e)
 	})
 }
 
@@ -40,10 +40,9 @@ func sysGetpwuid(uid int) (*Passwd, error) {
 		return filesGetpwuid(uid)
 	}
 	var pw C.struct_passwd
-	return libcLookup(fmt.Sprint("getpwuid_r ", uid), user.UnknownUserIdError(uid), func(buf unsafe.Pointer, size int) (*Passwd, syscall.Errno) {
-		var found C.int
-		e := C.cd_getpwuid(C.uid_t(uid), &pw, (*C.char)(buf), C.size_t(size), &found)
-		return goPasswd(&pw, found), syscall.Errno(e)
+	return libcLookup("getpwuid_r", strconv.Itoa(uid), func() error { return user.UnknownUserIdError(uid) }, func(buf unsafe.Pointer, size int) (*Passwd, syscall.Errno) {
+		e := C.cd_getpwuid(C.uid_t(uid), &pw, (*C.char)(buf), C.size_t(size))
+		return goPasswd(&pw), syscall.Errno(e)
 	})
 }
 
@@ -55,8 +54,8 @@ func cString(s string) []C.char {
 }
 
 // goPasswd copies what libc found, if it did.
-func goPasswd(pw *C.struct_passwd, found C.int) *Passwd {
-	if found == 0 {
+func goPasswd(pw *C.struct_passwd) *Passwd {
+	if pw.pw_name == nil {
 		return nil
 	}
 	return &Passwd{
@@ -71,10 +70,9 @@ func sysGetgrnam(name string) (*Group, error) {
 	}
 	cname := cString(name)
 	var gr C.struct_group
-	return libcLookup("getgrnam_r "+name, user.UnknownGroupError(name), func(buf unsafe.Pointer, size int) (*Group, syscall.Errno) {
-		var found C.int
-		e := C.cd_getgrnam(&cname[0], &gr, (*C.char)(buf), C.size_t(size), &found)
-		if found == 0 {
+	return libcLookup("getgrnam_r", name, func() error { return user.UnknownGroupError(name) }, func(buf unsafe.Pointer, size int) (*Group, syscall.Errno) {
+		e := C.cd_getgrnam(&cname[0], &gr, (*C.char)(buf), C.size_t(size))
+		if gr.gr_name == nil {
 			return nil, syscall.Errno(e)
 		}
 		g := &Group{Name: C.GoString(gr.gr_name), GID: int(gr.gr_gid)}
@@ -88,7 +86,7 @@ func sysGetgrnam(name string) (*Group, error) {
 // libcLookup makes one of the _r calls, with a buffer that doubles for as
 // long as the entry doesn't fit: only memory bounds a group's line. What
 // lookup finds must be copied from the buffer; nil is not found.
-func libcLookup[T any](call string, unknown error, lookup func(buf unsafe.Pointer, size int) (*T, syscall.Errno)) (*T, error) {
+func libcLookup[T any](call, key string, unknown func() error, lookup func(buf unsafe.Pointer, size int) (*T, syscall.Errno)) (*T, error) {
 	for size := 1024; ; {
 		buf := C.malloc(C.size_t(size))
 		found, e := lookup(buf, size)
@@ -101,9 +99,9 @@ func libcLookup[T any](call string, unknown error, lookup func(buf unsafe.Pointe
 			size *= 2
 		case e == 0, e == syscall.ENOENT, e == syscall.ESRCH:
 			// POSIX says 0; name services that are not there pass the others on.
-			return nil, unknown
+			return nil, unknown()
 		default:
-			return nil, fmt.Errorf("lookup failed: %s: %w; are the name services of nsswitch.conf(5) up?", call, e)
+			return nil, fmt.Errorf("lookup failed: %s %s: %w; are the name services of nsswitch.conf(5) up?", call, key, e)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func TestLibcErrorsTellUnknownFromFailed(t *testing.T) {
 		{[]syscall.Errno{syscall.EINTR, syscall.EACCES}, false, syscall.EACCES, 1024},
 	} {
 		last := 0
-		p, err := libcLookup("getpwnam_r x", missing, func(buf unsafe.Pointer, size int) (*Passwd, syscall.Errno) {
+		p, err := libcLookup("getpwnam_r", "x", func() error { return missing }, func(buf unsafe.Pointer, size int) (*Passwd, syscall.Errno) {
 			last = size
 			unsafe.Slice((*byte)(buf), size)[size-1] = 1 // it is ours to write
 			if len(tt.answers) == 0 {

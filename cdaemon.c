@@ -18,30 +18,33 @@ int cd_static_glibc(void)
 #endif
 }
 
-int cd_getpwnam(const char *name, struct passwd *pw, char *buf, size_t size, int *found)
+int cd_getpwnam(const char *name, struct passwd *pw, char *buf, size_t size)
 {
-	struct passwd *result = NULL;
-	int e = getpwnam_r(name, pw, buf, size, &result);
+	struct passwd *found = NULL;
+	int e = getpwnam_r(name, pw, buf, size, &found);
 
-	*found = result != NULL;
+	if (found == NULL)
+		pw->pw_name = NULL;
 	return e;
 }
 
-int cd_getpwuid(uid_t uid, struct passwd *pw, char *buf, size_t size, int *found)
+int cd_getpwuid(uid_t uid, struct passwd *pw, char *buf, size_t size)
 {
-	struct passwd *result = NULL;
-	int e = getpwuid_r(uid, pw, buf, size, &result);
+	struct passwd *found = NULL;
+	int e = getpwuid_r(uid, pw, buf, size, &found);
 
-	*found = result != NULL;
+	if (found == NULL)
+		pw->pw_name = NULL;
 	return e;
 }
 
-int cd_getgrnam(const char *name, struct group *gr, char *buf, size_t size, int *found)
+int cd_getgrnam(const char *name, struct group *gr, char *buf, size_t size)
 {
-	struct group *result = NULL;
-	int e = getgrnam_r(name, gr, buf, size, &result);
+	struct group *found = NULL;
+	int e = getgrnam_r(name, gr, buf, size, &found);
 
-	*found = result != NULL;
+	if (found == NULL)
+		gr->gr_name = NULL;
 	return e;
 }
 

@@ -34,11 +34,11 @@ int cd_boot_result(int *fd);
 int cd_static_glibc(void);
 
 /* cd_getpwnam, cd_getpwuid and cd_getgrnam are getpwnam_r(3) and its kin:
- * *found says whether *pw or *gr was filled, with pointers into buf. ERANGE
- * asks for a larger buf. Not found may be 0 or another errno, see the manual. */
-int cd_getpwnam(const char *name, struct passwd *pw, char *buf, size_t size, int *found);
-int cd_getpwuid(uid_t uid, struct passwd *pw, char *buf, size_t size, int *found);
-int cd_getgrnam(const char *name, struct group *gr, char *buf, size_t size, int *found);
+ * they fill *pw or *gr with pointers into buf, or its name is NULL. ERANGE asks
+ * for a larger buf. Not found may be 0 or another errno, see the manual. */
+int cd_getpwnam(const char *name, struct passwd *pw, char *buf, size_t size);
+int cd_getpwuid(uid_t uid, struct passwd *pw, char *buf, size_t size);
+int cd_getgrnam(const char *name, struct group *gr, char *buf, size_t size);
 
 /* cd_getgrouplist is getgrouplist(3): *n is the room in groups, then how many
  * there are. ERANGE: there was too little room, and *n may say how much it takes. */
