@@ -382,16 +382,17 @@ func (a *account) environment() error {
 	return errors.Join(os.Setenv("HOME", home), os.Setenv("USER", a.user), os.Setenv("LOGNAME", a.user))
 }
 
-// regain tries to become root again, every way that a saved id or a
-// capability would allow; each must fail.
+// regain tries to become root again, every way that a capability or a saved
+// id would allow; each must fail.
 func (a *account) regain() error {
+	const end = "not proved, so the process must end: %s brought back what root had"
 	switch {
-	case syscall.Setuid(0) == nil:
-		return errors.New("not proved, so the process must end: setuid(0) brought root back")
-	case a.gid != 0 && syscall.Setgid(0) == nil:
-		return errors.New("not proved, so the process must end: setgid(0) brought root's group back")
 	case syscall.Setgroups([]int{0}) == nil:
-		return errors.New("not proved, so the process must end: setgroups brought root's group back")
+		return fmt.Errorf(end, "setgroups")
+	case a.gid != 0 && syscall.Setgid(0) == nil:
+		return fmt.Errorf(end, "setgid(0)")
+	case syscall.Setuid(0) == nil:
+		return fmt.Errorf(end, "setuid(0)")
 	}
 	return nil
 }

@@ -424,6 +424,8 @@ var _ = testbed.Helper("half", func() {
 		check(errors.Join(syscall.Setgroups(a.groups), syscall.Setresgid(7002, 7002, 7002), syscall.Setresuid(7001, 7001, 0)))
 	case "saved gid":
 		check(errors.Join(syscall.Setgroups(a.groups), syscall.Setresgid(7002, 7002, 0), syscall.Setresuid(7001, 7001, 7001)))
+	case "capabilities": // the launcher's securebits keep them
+		check(errors.Join(syscall.Setgroups(a.groups), syscall.Setresgid(7002, 7002, 7002), syscall.Setresuid(7001, 7001, 7001)))
 	case "no groups": // forgotten
 		check(errors.Join(syscall.Setresgid(7002, 7002, 7002), syscall.Setresuid(7001, 7001, 7001)))
 	case "no new privs":
@@ -444,13 +446,17 @@ func TestProofNoticesHalfADrop(t *testing.T) {
 	}
 	for what, want := range map[string]string{
 		"one thread":   `thread \d+: Uid is "0 0 0 0", not "7001 7001 7001 7001"; gids are 7001 7001 7001, not 7002; `,
-		"saved uid":    `thread \d+: Uid is "7001 7001 0 7001", .*; uids are 7001 7001 0, not 7001; .*setuid\(0\) brought root back$`,
+		"saved uid":    `thread \d+: Uid is "7001 7001 0 7001", .*; uids are 7001 7001 0, not 7001; .*setuid\(0\) brought`,
 		"saved gid":    `thread \d+: Gid is "7002 7002 0 7002", .*; gids are .*; .*setgid\(0\) brought`,
+		"capabilities": `thread \d+: NoNewPrivs is "0", not "1"; capabilities are .*, not none; .*setgroups brought`,
 		"no groups":    `groups are \[0 4 27\], not \[7002\]; groups are .*; <nil>`,
 		"no new privs": `NoNewPrivs is "0", not "1"; no_new_privs is 0 .*; <nil>`,
 	} {
 		c := launch(what)
 		c.Env = testbed.Command("half").Env
+		if what == "capabilities" {
+			c = through(t, c, "--securebits=+no_setuid_fixup")
+		}
 		line, _ := becoming(t, c)
 		assert.Regexp(t, want, line, what)
 	}
