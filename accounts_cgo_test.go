@@ -19,6 +19,9 @@ import (
 	"github.com/madhadron/daemonize/internal/testbed"
 )
 
+// findsByLibc is false in a static glibc program.
+func findsByLibc() bool { return libcFinds }
+
 // isMusl tells whether a libc that is not glibc finds accounts here.
 func isMusl() bool {
 	maps, err := os.ReadFile("/proc/self/maps")

@@ -187,7 +187,7 @@ func parseGroup(line string) (*Group, bool) {
 func parseID(s string) (int, bool) {
 	s = strings.TrimPrefix(strings.TrimLeft(s, blanks), "+")
 	id, err := strconv.ParseUint(s, 10, 32)
-	return int(uint32(id)), err == nil && digits(s)
+	return int(uint32(id)), err == nil
 }
 
 // parseInitgroups reads what `getent initgroups NAME` prints: the name, then

@@ -4,3 +4,5 @@ package daemonize
 
 // isMusl: without cgo no libc finds accounts.
 func isMusl() bool { return false }
+
+func findsByLibc() bool { return false }
