@@ -198,12 +198,12 @@ func isolatedRoot(t *testing.T) bool {
 }
 
 // assertDropped looks at every thread from outside.
-func assertDropped(t *testing.T, pid, uid, gid int, groups, noNewPrivs string) {
+func assertDropped(t *testing.T, pid int, uid, gid uint32, groups, noNewPrivs string) {
 	t.Helper()
 	threads := testbed.Threads(t, pid)
 	for _, tid := range threads {
 		s := testbed.Status(t, pid, tid)
-		four := func(id int) string { return strings.Trim(strings.Repeat(strconv.Itoa(id)+"\t", 4), "\t") }
+		four := func(id uint32) string { return fmt.Sprintf("%d\t%[1]d\t%[1]d\t%[1]d", id) }
 		assert.Equal(t, four(uid), s["Uid"])
 		assert.Equal(t, four(gid), s["Gid"])
 		assert.Equal(t, groups, s["Groups"])
@@ -233,7 +233,7 @@ func TestDropFollowsTheRules(t *testing.T) {
 	for _, tt := range []struct {
 		args       []string
 		env        string
-		uid, gid   int
+		uid, gid   uint32
 		groups     string
 		noNewPrivs string
 	}{
@@ -421,6 +421,10 @@ var _ = testbed.Helper("half", func() {
 	}
 	runtime.LockOSThread()
 	switch os.Args[1] {
+	case "minus one":
+		a.uid = -1
+		fmt.Println(a.drop(false))
+		return
 	case "one thread":
 		for _, call := range []uintptr{unix.SYS_SETRESGID, unix.SYS_SETRESUID} {
 			if _, _, e := unix.RawSyscall(call, 7001, 7001, 7001); e != 0 {
@@ -453,6 +457,7 @@ func TestProofNoticesHalfADrop(t *testing.T) {
 	}
 	for what, want := range map[string]string{
 		"one thread":   `thread \d+: Uid is "0 0 0 0", not "7001 7001 7001 7001"; gids are 7001 7001 7001, not 7002; `,
+		"minus one":    `^daemonize: become uid -1, .*out of range`,
 		"saved uid":    `thread \d+: Uid is "7001 7001 0 7001", .*; uids are 7001 7001 0, not 7001; .*setuid\(0\) brought`,
 		"saved gid":    `thread \d+: Gid is "7002 7002 0 7002", .*; gids are .*; .*setgid\(0\) brought`,
 		"capabilities": `thread \d+: NoNewPrivs is "0", not "1"; capabilities are .*, not none; .*setgroups brought`,

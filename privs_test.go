@@ -132,11 +132,14 @@ func TestNotRootStaysWhoItIs(t *testing.T) {
 	}
 }
 
-func TestDropRefusesIDsThatMeanNoChange(t *testing.T) {
-	for _, a := range []account{{uid: -1}, {uid: 1, gid: -1}, {uid: 1, gid: 1, groups: []int{-1}}, {uid: maxID&math.MaxInt + 1}} {
-		a.change = true
-		assert.True(t, isConfigError(a.drop(false)), "%+v", a)
+func TestIDsThatMeanNoChangeAreUnusable(t *testing.T) {
+	var none uint32 = math.MaxUint32 // -1 where an int has 32 bits
+	for _, id := range []int{-1, int(none), math.MinInt} {
+		for _, a := range []account{{uid: id}, {gid: id}, {groups: []int{0, id}}} {
+			assert.True(t, isConfigError(a.usable()), "%+v", a)
+		}
 	}
+	assert.NoError(t, (&account{uid: 0, gid: int((none - 1) / 2), groups: []int{1}}).usable())
 }
 
 // withGetent puts a shell script in the place of getent(1).
@@ -272,15 +275,16 @@ func FuzzAccountLines(f *testing.F) {
 		if strings.Contains(line, "\n") {
 			return
 		}
+		text := func(id int) string { return strconv.FormatUint(uint64(uint32(id)), 10) }
 		if p, ok := parsePasswd(line); ok {
 			sound(p.Name, p.UID, p.GID)
-			again, ok := parsePasswd(strings.Join([]string{p.Name, p.Passwd, strconv.Itoa(p.UID), strconv.Itoa(p.GID), p.Gecos, p.Dir, p.Shell}, ":"))
+			again, ok := parsePasswd(strings.Join([]string{p.Name, p.Passwd, text(p.UID), text(p.GID), p.Gecos, p.Dir, p.Shell}, ":"))
 			require.True(t, ok)
 			assert.Equal(t, p, again)
 		}
 		if g, ok := parseGroup(line); ok {
 			sound(g.Name, g.GID)
-			again, ok := parseGroup(g.Name + "::" + strconv.Itoa(g.GID) + ":" + strings.Join(g.Members, ","))
+			again, ok := parseGroup(g.Name + "::" + text(g.GID) + ":" + strings.Join(g.Members, ","))
 			require.True(t, ok)
 			assert.Equal(t, g, again)
 		}
