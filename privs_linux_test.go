@@ -19,6 +19,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -74,8 +75,9 @@ var _ = testbed.Helper("become", func() {
 	public := flag.Bool("public", false, "through DropPrivileges")
 	name := flag.String("name", "no-such-daemon-here", "the daemon's")
 	noproc := flag.Bool("noproc", false, "without /proc")
-	keepcaps := flag.Bool("keepcaps", false, "on one thread that is not the one to drop")
+	keepcaps := flag.Bool("keepcaps", false, "on one other thread")
 	listen := flag.String("listen", "", "before the drop, serve after")
+	filter := flag.Bool("filter", false, "a seccomp filter on one other thread")
 	uid := flag.Int("uid", 0, "run as")
 	gid := flag.Int("gid", 0, "run as")
 	file := flag.String("file", "", "open before the drop, read after")
@@ -108,16 +110,26 @@ var _ = testbed.Helper("become", func() {
 			fail(errors.New("/proc is still there"))
 		}
 	}
-	if *keepcaps {
-		kept := make(chan error)
+	elsewhere := func(do func() error) { // on a thread that is not the one to drop
+		done := make(chan error)
 		go func() {
 			runtime.LockOSThread()
-			kept <- unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0)
+			done <- do()
 			select {}
 		}()
-		if err := <-kept; err != nil {
+		if err := <-done; err != nil {
 			fail(err)
 		}
+	}
+	if *keepcaps {
+		elsewhere(func() error { return unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0) })
+	}
+	if *filter {
+		elsewhere(func() error {
+			allow := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW}
+			program := unix.SockFprog{Len: 1, Filter: &allow}
+			return unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0)
+		})
 	}
 	if *uid != 0 {
 		if err := errors.Join(syscall.Setgroups([]int{*gid}), syscall.Setresgid(*gid, *gid, *gid), syscall.Setresuid(*uid, *uid, *uid)); err != nil {
@@ -350,6 +362,20 @@ func TestNoNewPrivsFromTheStartCostsNoFilter(t *testing.T) {
 	assert.Contains(t, line, "became")
 	assertDropped(t, pid, 7001, 7002, "7002 7003 7004 7007", "1")
 	assert.Equal(t, testbed.Status(t, os.Getpid(), 0)["Seccomp"], testbed.Status(t, pid, 0)["Seccomp"])
+}
+
+// In a program with cgo no_new_privs comes with a filter, which the kernel
+// gives no thread that has one of its own.
+func TestNoNewPrivsReachesEveryThreadOrTheDropFails(t *testing.T) {
+	if !isolatedRoot(t) {
+		return
+	}
+	line, pid := becoming(t, launch("-filter", "-threads=3", "www"))
+	if strings.HasPrefix(line, "failed: ") {
+		assert.Regexp(t, `no_new_privs for every thread: thread \d+ has a seccomp filter of its own`, line)
+		return
+	}
+	assertDropped(t, pid, 7001, 7002, "7002 7003 7004 7007", "1")
 }
 
 func TestDropInAUserNamespace(t *testing.T) {
