@@ -65,7 +65,7 @@ func findPasswd(prefix, key string, match func(*Passwd) bool) (found *Passwd, er
 	if found != nil || err != nil {
 		return found, err
 	}
-	if digits(prefix) {
+	if allDigits(prefix) {
 		return nil, nil // getent would take the name for an id, "00" for root's
 	}
 	out, err := getent("passwd", key)
@@ -85,7 +85,7 @@ func filesGetgrnam(name string) (found *Group, err error) {
 	if found != nil || err != nil {
 		return found, err
 	}
-	if !digits(name) {
+	if !allDigits(name) {
 		out, err := getent("group", name)
 		if err != nil {
 			return nil, err
@@ -225,8 +225,11 @@ func getent(database, key string) ([]byte, error) {
 	if code := c.ProcessState.ExitCode(); code == 1 || code == 2 {
 		return nil, nil
 	}
+	if ctx.Err() != nil {
+		err = ctx.Err() // it was killed for that
+	}
 	if err != nil {
-		return nil, fmt.Errorf("lookup failed: %s %s %s: %w", GetentPaths[i], database, key, errors.Join(err, ctx.Err()))
+		return nil, fmt.Errorf("lookup failed: %s %s %s: %w", GetentPaths[i], database, key, err)
 	}
 	return out, nil
 }

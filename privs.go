@@ -96,13 +96,16 @@ const maxID = math.MaxUint32 - 1
 // that does not exist or cannot be used.
 type configError struct{ err error }
 
-func (e configError) Error() string { return e.err.Error() }
-func (e configError) Unwrap() error { return e.err }
+func (e *configError) Error() string { return e.err.Error() }
+func (e *configError) Unwrap() error { return e.err }
 
-// nonexistent is pydaemonize's error for an account that was named and is
+// couldNotSwitch is how pydaemonize begins what it says of accounts that are
 // not there.
+const couldNotSwitch = "Could not switch to"
+
+// nonexistent is the error for an account that was named and is not there.
 func nonexistent(kind, name string, err error) error {
-	return configError{fmt.Errorf("%s nonexistent %s %s: %w; create it, or name another", "Could not switch to", kind, name, err)}
+	return &configError{fmt.Errorf("%s nonexistent %s %s: %w; create it, or name another", couldNotSwitch, kind, name, err)}
 }
 
 // unknown tells "there is no such account" from "the lookup failed".
@@ -123,18 +126,18 @@ func accountName(name string) bool {
 // numericID reads an id as chown(1) does: decimal, without sign, and without
 // leading zeros lest "00" be root. The bool is false for what is no number.
 func numericID(s string) (int, bool, error) {
-	if !digits(s) || s[0] == '0' && s != "0" {
+	if !allDigits(s) || s[0] == '0' && s != "0" {
 		return 0, false, nil
 	}
 	id, err := strconv.ParseUint(s, 10, 64)
 	if err != nil || id > maxID || int(id) < 0 || uint64(int(id)) != id {
-		return 0, true, configError{fmt.Errorf("daemonize: id %s is out of range: ids go from 0 to %d", s, min(maxID, uint64(math.MaxInt)))}
+		return 0, true, &configError{fmt.Errorf("daemonize: id %s is out of range: ids go from 0 to %d", s, min(maxID, uint64(math.MaxInt)))}
 	}
 	return int(id), true, nil
 }
 
-// digits tells whether s is decimal digits and nothing else.
-func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+// allDigits tells whether s is decimal digits and nothing else.
+func allDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // account is who the daemon becomes.
 type account struct {
@@ -173,7 +176,7 @@ func resolveAccount(name, userName, groupName string) (*account, error) {
 		return nil, err
 	}
 	if gid == 0 && p.UID != 0 && !slices.Contains([]string{"root", "wheel", "0"}, groupName) {
-		return nil, configError{fmt.Errorf("daemonize: the group for user %s has gid 0: name another, or to have root's say \"root\"", p.Name)}
+		return nil, &configError{fmt.Errorf("daemonize: the group for user %s has gid 0: name another, or to have root's say \"root\"", p.Name)}
 	}
 	a := &account{uid: p.UID, gid: gid, groups: []int{gid}, user: p.Name, home: p.Dir, change: true}
 	if a.user != "" {
@@ -194,7 +197,7 @@ func resolveAccount(name, userName, groupName string) (*account, error) {
 func (a *account) usable() error {
 	for _, id := range append([]int{a.uid, a.gid}, a.groups...) {
 		if id < 0 || uint64(id) > maxID {
-			return configError{fmt.Errorf("daemonize: %s: id %d, of the account or of one of its groups, is out of range: correct the account", a, id)}
+			return &configError{fmt.Errorf("daemonize: %s: id %d, of the account or of one of its groups, is out of range: correct the account", a, id)}
 		}
 	}
 	return nil
@@ -249,7 +252,7 @@ func namedUser(name string) (*Passwd, error) {
 		return nil, fmt.Errorf("daemonize: user %s: %w", name, err)
 	}
 	if p.UID == 0 && name != "root" && name != "0" {
-		return nil, configError{fmt.Errorf("daemonize: user %s has uid 0: to stay root say so, with user \"root\"", name)}
+		return nil, &configError{fmt.Errorf("daemonize: user %s has uid 0: to stay root say so, with user \"root\"", name)}
 	}
 	return p, nil
 }
@@ -262,11 +265,11 @@ func defaultUser(name string) (*Passwd, error) {
 	}
 	switch {
 	case unknown(err):
-		return nil, configError{fmt.Errorf("%s user %s, nor to daemon: %w; create one of them, or name another", "Could not switch to", name, err)}
+		return nil, &configError{fmt.Errorf("%s user %s, nor to daemon: %w; create one of them, or name another", couldNotSwitch, name, err)}
 	case err != nil:
 		return nil, fmt.Errorf("daemonize: default user %s: %w", name, err)
 	case p.UID == 0:
-		return nil, configError{fmt.Errorf("daemonize: default user %s has uid 0: name a user; to stay root, \"root\"", p.Name)}
+		return nil, &configError{fmt.Errorf("daemonize: default user %s has uid 0: name a user; to stay root, \"root\"", p.Name)}
 	}
 	return p, nil
 }
@@ -299,10 +302,10 @@ func resolveGroup(name, groupName string, p *Passwd, userNamed bool) (int, error
 		case userNamed && p.Name != "":
 			return p.GID, nil
 		case userNamed:
-			return 0, configError{fmt.Errorf("daemonize: uid %d has no account that tells its group: name a group as well", p.UID)}
+			return 0, &configError{fmt.Errorf("daemonize: uid %d has no account that tells its group: name a group as well", p.UID)}
 		}
 		if g, err = Getgrnam("daemon"); unknown(err) {
-			return 0, configError{fmt.Errorf("%s group %s, nor to daemon: %w; create one of them, or name another", "Could not switch to", name, err)}
+			return 0, &configError{fmt.Errorf("%s group %s, nor to daemon: %w; create one of them, or name another", couldNotSwitch, name, err)}
 		}
 	}
 	if err != nil {

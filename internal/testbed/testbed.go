@@ -38,9 +38,6 @@ func Helper(name string, program func()) bool {
 // Main is the body of TestMain. It runs a helper program, the init of a
 // namespace or the tests, whichever this process was started to be.
 func Main(m *testing.M) {
-	if os.Getenv("GORACE") == "" {
-		os.Setenv("GORACE", "atexit_sleep_ms=0") // else -race costs each helper a second
-	}
 	if name := os.Getenv(envHelper); name != "" {
 		program := helpers[name]
 		if program == nil {
