@@ -180,9 +180,9 @@ func becoming(t *testing.T, c *exec.Cmd) (line string, pid int) {
 	return strings.TrimSuffix(line, "\n"), c.Process.Pid
 }
 
-// launch makes the program run with what somebody's shell might have: root
+// asRoot makes the program run with what somebody's shell might have: root
 // with extra groups.
-func launch(args ...string) *exec.Cmd {
+func asRoot(args ...string) *exec.Cmd {
 	c := testbed.Command("become", args...)
 	c.Env = append(c.Env, "HOME=/root", "USER=root", "LOGNAME=root")
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Groups: []uint32{0, 4, 27}}}
@@ -231,7 +231,7 @@ func TestDropChangesEveryThread(t *testing.T) {
 		return
 	}
 	for _, public := range []string{"-public=false", "-public"} {
-		line, pid := becoming(t, launch("-threads=200", public, "www"))
+		line, pid := becoming(t, asRoot("-threads=200", public, "www"))
 		assert.Equal(t, "became HOME=/srv/www USER=www LOGNAME=www", line)
 		assert.GreaterOrEqual(t, len(testbed.Threads(t, pid)), 200)
 		assertDropped(t, pid, 7001, 7002, "7002 7003 7004 7007", "1")
@@ -272,7 +272,7 @@ func TestDropFollowsTheRules(t *testing.T) {
 			if tt.uid > 1<<31 && strconv.IntSize == 32 {
 				t.Skip("needs a 64-bit int")
 			}
-			c := launch(tt.args...)
+			c := asRoot(tt.args...)
 			if slices.Contains(tt.args, "-noproc") {
 				c.SysProcAttr.Cloneflags = syscall.CLONE_NEWNS
 			}
@@ -336,7 +336,7 @@ func TestDropWithoutTheCapabilityFails(t *testing.T) {
 		{[]string{"--inh-caps=-all"}, []string{"-keepcaps", "www"}, []string{"not proved", "CapPrm"}},
 	} {
 		t.Run(tt.setpriv[0], func(t *testing.T) {
-			line, _ := becoming(t, through(t, launch(tt.args...), tt.setpriv...))
+			line, _ := becoming(t, through(t, asRoot(tt.args...), tt.setpriv...))
 			for _, why := range append(tt.why, "failed: daemonize: become user www") {
 				assert.Contains(t, line, why)
 			}
@@ -348,7 +348,7 @@ func TestNoCapabilityOutlivesTheDrop(t *testing.T) {
 	if !isolatedRoot(t) {
 		return
 	}
-	line, pid := becoming(t, through(t, launch("-threads=3", "www"), "--inh-caps=+net_raw", "--ambient-caps=+net_raw"))
+	line, pid := becoming(t, through(t, asRoot("-threads=3", "www"), "--inh-caps=+net_raw", "--ambient-caps=+net_raw"))
 	assert.Contains(t, line, "became")
 	assertDropped(t, pid, 7001, 7002, "7002 7003 7004 7007", "1")
 }
@@ -358,7 +358,7 @@ func TestNoNewPrivsFromTheStartCostsNoFilter(t *testing.T) {
 	if !isolatedRoot(t) {
 		return
 	}
-	line, pid := becoming(t, through(t, launch("www"), "--no-new-privs"))
+	line, pid := becoming(t, through(t, asRoot("www"), "--no-new-privs"))
 	assert.Contains(t, line, "became")
 	assertDropped(t, pid, 7001, 7002, "7002 7003 7004 7007", "1")
 	assert.Equal(t, testbed.Status(t, os.Getpid(), 0)["Seccomp"], testbed.Status(t, pid, 0)["Seccomp"])
@@ -370,7 +370,7 @@ func TestNoNewPrivsReachesEveryThreadOrTheDropFails(t *testing.T) {
 	if !isolatedRoot(t) {
 		return
 	}
-	line, pid := becoming(t, launch("-filter", "-threads=3", "www"))
+	line, pid := becoming(t, asRoot("-filter", "-threads=3", "www"))
 	if strings.HasPrefix(line, "failed: ") {
 		assert.Regexp(t, `no_new_privs for every thread: thread \d+ has a seccomp filter of its own`, line)
 		return
@@ -423,7 +423,7 @@ func TestListenerAndFileCrossTheDrop(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "key")
 	require.NoError(t, os.WriteFile(file, []byte("secret"), 0o600))
-	line, pid := becoming(t, launch("-listen=127.0.0.1:80", "-file="+file, "www"))
+	line, pid := becoming(t, asRoot("-listen=127.0.0.1:80", "-file="+file, "www"))
 	assert.Equal(t, "became HOME=/srv/www USER=www LOGNAME=www text=secret <nil> true", line)
 	assertDropped(t, pid, 7001, 7002, "7002 7003 7004 7007", "1")
 	answer, err := http.Get("http://127.0.0.1:80/")
@@ -490,7 +490,7 @@ func TestProofNoticesHalfADrop(t *testing.T) {
 		"no groups":    `groups are \[0 4 27\], not \[7002\]; groups are .*; <nil>`,
 		"no new privs": `NoNewPrivs is "0", not "1"; no_new_privs is 0 .*; <nil>`,
 	} {
-		c := launch(what)
+		c := asRoot(what)
 		c.Env = testbed.Command("half").Env
 		if what == "capabilities" {
 			c = through(t, c, "--securebits=+no_setuid_fixup")
@@ -551,9 +551,9 @@ func TestDropTakesTheGroupsOfANameService(t *testing.T) {
 	}
 	testbed.Package(t, "getent", "libc-bin")
 	testbed.ExtraUsers(t, "x1:x:7011:7012::/home/x1:/bin/sh\n", "xgrp:x:7012:\nxsup:x:7013:x1,www\n")
-	_, pid := becoming(t, launch("x1"))
+	_, pid := becoming(t, asRoot("x1"))
 	assertDropped(t, pid, 7011, 7012, "7012 7013", "1")
-	_, pid = becoming(t, launch("www"))
+	_, pid = becoming(t, asRoot("www"))
 	assertDropped(t, pid, 7001, 7002, "7002 7003 7004 7007 7013", "1")
 }
 
@@ -565,7 +565,7 @@ func TestAFailedLookupIsNotAnUnknownName(t *testing.T) {
 	require.NoError(t, os.Chmod("/etc/passwd", 0))
 	require.NoError(t, os.Chown("/etc/passwd", 7001, 7002))
 	for _, args := range [][]string{{"-name=www"}, {"www"}, {"7001"}, {"-name=daemon"}} {
-		line, _ := becoming(t, through(t, launch(args...), "--bounding-set=-dac_override,-dac_read_search"))
+		line, _ := becoming(t, through(t, asRoot(args...), "--bounding-set=-dac_override,-dac_read_search"))
 		assert.Contains(t, line, "failed: ", "%q", args)
 		assert.Contains(t, line, "lookup failed: ", "%q", args)
 		assert.Contains(t, line, "permission denied", "%q", args)
@@ -574,7 +574,7 @@ func TestAFailedLookupIsNotAnUnknownName(t *testing.T) {
 	require.NoError(t, os.Chmod("/etc/group", 0))
 	require.NoError(t, os.Chown("/etc/group", 7001, 7002))
 	for _, args := range [][]string{{"-name=www"}, {"www"}, {"www", "web"}} {
-		line, _ := becoming(t, through(t, launch(args...), "--bounding-set=-dac_override,-dac_read_search"))
+		line, _ := becoming(t, through(t, asRoot(args...), "--bounding-set=-dac_override,-dac_read_search"))
 		assert.Contains(t, line, "lookup failed: ", "%q", args)
 	}
 }
@@ -601,7 +601,7 @@ func TestAFailedLookupIsNoReasonForTheDefault(t *testing.T) {
 	for _, file := range []string{"passwd", "group"} {
 		path := "/var/lib/extrausers/" + file
 		require.NoError(t, errors.Join(os.Chmod(path, 0), os.Chown(path, 7001, 7002)))
-		line, _ := becoming(t, through(t, launch("-name=x1"), "--bounding-set=-dac_override,-dac_read_search"))
+		line, _ := becoming(t, through(t, asRoot("-name=x1"), "--bounding-set=-dac_override,-dac_read_search"))
 		assert.Regexp(t, `^failed: .*x1: lookup failed: get.*_r x1: permission denied`, line)
 		require.NoError(t, os.Chmod(path, 0o644))
 	}
@@ -695,7 +695,7 @@ func TestNobodyElseIsRefusedBeforeAnythingStarts(t *testing.T) {
 		return
 	}
 	as := func(args ...string) string {
-		line, _ := becoming(t, launch(append([]string{"-uid=7001", "-gid=7002"}, args...)...))
+		line, _ := becoming(t, asRoot(append([]string{"-uid=7001", "-gid=7002"}, args...)...))
 		return line
 	}
 	for _, args := range [][]string{{}, {"-name=daemon"}, {"www"}, {"www", "www"}, {"7001"}, {"", "7002"}} {
