@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,6 +41,9 @@ var _ = testbed.Helper("service", func() {
 			case "privileged hangs":
 				os.WriteFile("/run/hangs", nil, 0o600)
 				time.Sleep(time.Hour)
+			case "listens", "listens and stops slowly":
+				_, err := net.Listen("tcp", "127.0.0.1:80") // kept open
+				return "a listener", err
 			case "privileged is denied":
 				return "", unix.EACCES
 			}
@@ -74,7 +78,7 @@ var _ = testbed.Helper("service", func() {
 				Syslogf(LOG_INFO, "forked %d", pid)
 			}
 			exec.Command("sleep", "1001").Start()
-		case "slow stop":
+		case "slow stop", "listens and stops slowly":
 			<-ctx.Done()
 			time.Sleep(300 * time.Millisecond)
 			return nil
@@ -117,6 +121,19 @@ func heldBy(t *testing.T, path string, pid int) {
 	require.NoError(t, err)
 	assert.Equal(t, strconv.Itoa(pid), string(text))
 	assert.Equal(t, os.FileMode(0o600), info.Mode())
+	// A daemon that could write could name another process for root to stop.
+	var held []string
+	for fd, to := range testbed.Look(t, pid).FDs {
+		if filepath.Base(to) == filepath.Base(path) {
+			fdinfo, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, fd))
+			require.NoError(t, err)
+			_, flags, _ := strings.Cut(string(fdinfo), "flags:\t")
+			n, err := strconv.ParseInt(strings.Fields(flags)[0], 8, 64)
+			require.NoError(t, err)
+			held = append(held, fmt.Sprintf("access %d, close on exec %t", n&unix.O_ACCMODE, n&unix.O_CLOEXEC != 0))
+		}
+	}
+	assert.Equal(t, []string{"access 0, close on exec true"}, held, "its descriptors of the pidfile")
 }
 
 // nothingLeft asserts that neither a process nor a pidfile is there.
@@ -464,4 +481,17 @@ reload: this daemon has nothing to reload: unsupported operation
 `, stdout)
 	assert.Empty(t, stderr)
 	testbed.None(t, "methods")
+}
+
+// TestRestartWaitsForThePort: the new daemon binds what the old one had.
+func TestRestartWaitsForThePort(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	for _, do := range []string{"listens", "listens and stops slowly"} {
+		for range 3 {
+			command(t, 0, serviceCommand("restart", "DO="+do))
+		}
+	}
+	heldBy(t, svcPidfile, testbed.One(t, "service"))
 }
