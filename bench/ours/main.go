@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/madhadron/daemonize"
 )
@@ -28,7 +29,7 @@ func main() {
 			os.Exit(1)
 		}
 		ready()
-		select {}
+		time.Sleep(time.Hour)
 	}
 	config := &daemonize.Config[struct{}]{
 		Name:             "ours",

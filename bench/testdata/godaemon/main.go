@@ -6,6 +6,7 @@ package main
 import (
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/VividCortex/godaemon"
 )
@@ -23,5 +24,5 @@ func main() {
 	}
 	f.WriteString(strconv.Itoa(os.Getpid()) + "\n")
 	f.Close()
-	select {}
+	time.Sleep(time.Hour)
 }
