@@ -1,10 +1,10 @@
-//go:build linux
+//go:build unix
 
 package main
 
 import (
 	"fmt"
-	"io"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -13,43 +13,76 @@ import (
 
 // row is one line of a table: what was measured, once in each round.
 type row struct {
-	name      string
-	samples   []time.Duration
-	baselines []string // names of rows of the same table that it is compared with
-	note      string
+	name    string
+	samples []time.Duration
+	rivals  []rival
+	note    string
 }
 
-// printTable prints the rows with their medians, their minima, and their ratios
-// to the baselines. A ratio is the median of those of the single rounds:
-// what disturbs the machine for a while disturbs both sides of it.
-func printTable(w io.Writer, title string, rows []*row) {
-	byName := map[string]*row{}
-	columns := 0
-	for _, r := range rows {
-		byName[r.name] = r
-		columns = max(columns, len(r.baselines))
-	}
-	fmt.Fprintf(w, "\n%s\n", title)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "\tmedian\tmin%s\n", strings.Repeat("\t", columns+1))
+// A rival is the row that a row is compared with, and the most that it may
+// take of that row's time; 0 for no limit.
+type rival struct {
+	name string
+	most float64
+}
+
+// printRows prints medians and minima, and each row's ratios to its rivals. A
+// ratio is the median of those of the single rounds: what slows the machine
+// down for a while slows both sides. It is false when one is above its limit.
+func printRows(title string, rows []*row) bool {
+	within := true
+	fmt.Printf("\n%s\n", title)
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "what\tmedian\tfastest\tratios (limit)\t")
 	for _, r := range rows {
 		if len(r.samples) == 0 {
-			fmt.Fprintf(t, "%s\t-\t-%s%s\n", r.name, strings.Repeat("\t", columns+1), r.note)
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s", r.name, pretty(median(r.samples)), pretty(slices.Min(r.samples)))
-		for i := range columns {
-			fmt.Fprint(t, "\t")
-			if i >= len(r.baselines) {
+		var ratios []string
+		for _, rival := range r.rivals {
+			i := slices.IndexFunc(rows, func(o *row) bool { return o.name == rival.name && o != r })
+			if i < 0 || len(rows[i].samples) == 0 {
 				continue
 			}
-			if base := byName[r.baselines[i]]; base != nil && base != r && len(base.samples) > 0 {
-				fmt.Fprintf(t, "%.2f × %s", ratio(r.samples, base.samples), r.baselines[i])
+			n := ratio(r.samples, rows[i].samples)
+			text := fmt.Sprintf("%.2f × %s", n, rival.name)
+			if rival.most > 0 {
+				text += fmt.Sprintf(" (%.2f)", rival.most)
+				if n > rival.most {
+					text += " TOO MUCH"
+					within = false
+				}
 			}
+			ratios = append(ratios, text)
 		}
-		fmt.Fprintf(t, "\t%s\n", r.note)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.name, pretty(median(r.samples)), pretty(slices.Min(r.samples)), strings.Join(ratios, ", "), r.note)
 	}
-	t.Flush()
+	w.Flush()
+	return within
+}
+
+// A contender is a row for what can be called many times: measure calls it n
+// times and tells how long that took.
+type contender struct {
+	name    string
+	measure func(n int) time.Duration
+	rivals  []rival
+}
+
+// printTable measures the contenders in turn, rounds times over, so that what
+// else the machine does meets all of them, and prints the time of one call. It
+// is false when a ratio is above its limit.
+func printTable(contenders []contender, rounds, n int) bool {
+	rows := make([]*row, len(contenders))
+	for i, c := range contenders {
+		rows[i] = &row{name: c.name, rivals: c.rivals}
+	}
+	for range rounds {
+		for i, c := range contenders {
+			rows[i].samples = append(rows[i].samples, c.measure(n)/time.Duration(n))
+		}
+	}
+	return printRows(fmt.Sprintf("one call, %d rounds of %d", rounds, n), rows)
 }
 
 func median[T time.Duration | float64](samples []T) T {
@@ -61,22 +94,22 @@ func median[T time.Duration | float64](samples []T) T {
 }
 
 // ratio is the median of the rounds' ratios.
-func ratio(samples, baseline []time.Duration) float64 {
-	ratios := make([]float64, min(len(samples), len(baseline)))
+func ratio(samples, rival []time.Duration) float64 {
+	ratios := make([]float64, min(len(samples), len(rival)))
 	for i := range ratios {
-		ratios[i] = float64(samples[i]) / float64(baseline[i])
+		ratios[i] = float64(samples[i]) / float64(rival[i])
 	}
 	return median(ratios)
 }
 
-// pretty keeps three digits or so.
+// pretty keeps three or four digits.
 func pretty(d time.Duration) string {
 	switch {
-	case d < time.Microsecond:
+	case d.Abs() < 10*time.Microsecond:
 		return fmt.Sprintf("%d ns", d.Nanoseconds())
-	case d < time.Millisecond:
+	case d.Abs() < time.Millisecond:
 		return fmt.Sprintf("%.1f µs", float64(d)/float64(time.Microsecond))
-	case d < time.Second:
+	case d.Abs() < time.Second:
 		return fmt.Sprintf("%.2f ms", float64(d)/float64(time.Millisecond))
 	}
 	return fmt.Sprintf("%.2f s", d.Seconds())
