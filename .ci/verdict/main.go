@@ -1,7 +1,8 @@
 // Verdict reads the output of go test -json, writes it as plain text to a
 // file, and says of one leg of .ci/run how many tests passed, failed and were
-// skipped. It fails if a test failed, if a test was skipped for a reason that
-// the allow-list does not have for that leg, and if no test ran at all.
+// skipped, and what those that failed printed. It fails if a test failed, if
+// one was skipped for a reason that the allow-list does not have for that
+// leg, and if no test ran at all.
 //
 //	go test -json ./... 2>&1 | verdict LEG ALLOW-LIST TEXT-FILE
 package main
@@ -45,7 +46,8 @@ func main() {
 
 	passed, failed := 0, []string{}
 	var skips []skip
-	last := map[string]string{} // a test's last line that may be a reason
+	last := map[string]string{}      // a test's last line that may be a reason
+	printed := map[string][]string{} // the last lines of a test, a package or a build
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
@@ -53,11 +55,14 @@ func main() {
 		if json.Unmarshal(lines.Bytes(), &e) != nil || e.Action == "" {
 			e = event{Action: "output", Output: lines.Text() + "\n"} // go's own words: a build that failed
 		}
-		id := e.Package + "." + e.Test
+		id := e.Package + e.ImportPath + "." + e.Test
 		switch e.Action {
 		case "output", "build-output":
 			fmt.Fprint(text, e.Output)
 			line := strings.TrimRight(e.Output, "\n")
+			if printed[id] = append(printed[id], line); len(printed[id]) > most {
+				printed[id] = printed[id][1:]
+			}
 			if inner := skipLine.FindStringSubmatch(line); inner != nil && inner[1] != e.Test {
 				skips = append(skips, skip{inner[1], last[id]})
 			}
@@ -68,6 +73,10 @@ func main() {
 				fmt.Println("   ", line)
 			}
 		case "pass", "fail", "skip":
+			if e.Action == "fail" {
+				show(id, printed[id])
+			}
+			delete(printed, id)
 			switch {
 			case e.Test == "" && e.Action == "fail":
 				failed = append(failed, e.Package)
@@ -80,6 +89,7 @@ func main() {
 				skips = append(skips, skip{e.Test, last[id]})
 			}
 		case "build-fail":
+			show(id, printed[id])
 			failed = append(failed, "build of "+e.ImportPath)
 		}
 	}
@@ -103,6 +113,15 @@ func main() {
 	}
 	if passed == 0 || len(failed) > 0 || refused > 0 {
 		os.Exit(1)
+	}
+}
+
+// most is how many lines of a failed test are shown.
+const most = 50
+
+func show(what string, lines []string) {
+	if len(lines) > 0 {
+		fmt.Printf("    --- %s printed:\n        %s\n", strings.Trim(what, "."), strings.Join(lines, "\n        "))
 	}
 }
 
