@@ -27,10 +27,11 @@ type event struct {
 type skip struct{ test, reason string }
 
 var (
-	skipLine = regexp.MustCompile(`^\s+--- SKIP: (\S+) \(`)                   // of a test in a namespace, which runs inside another test
-	closing  = regexp.MustCompile(`^(ok|FAIL|---|\?|panic:) ?\s*\S+/?\S*.*`)  // go test's own last word on a package
-	position = regexp.MustCompile(`^\s*\S+\.go:\d+: `)                        // where a log line was written
-	noise    = regexp.MustCompile(`^(=== |\s*--- |PASS$|ok |coverage:|\?|$)`) // lines that give no reason
+	skipLine = regexp.MustCompile(`^\s+--- SKIP: (\S+) \(`)                  // of a test in a namespace, which runs inside another test
+	closing  = regexp.MustCompile(`^(ok|FAIL|---|\?|panic:) ?\s*\S+/?\S*.*`) // go test's own last word on a package
+	position = regexp.MustCompile(`^\s*\S+\.go:\d+: `)                       // where a log line was written
+	section  = regexp.MustCompile(`^=== (?:RUN|NAME|CONT)\s+(\S+)`)          // what follows is this test's, in a namespace, too
+	noise    = regexp.MustCompile(`^(=== |--- |PASS$|ok |coverage:|\?|$)`)   // lines that give no reason
 )
 
 func main() {
@@ -47,6 +48,7 @@ func main() {
 	passed, failed := 0, []string{}
 	var skips []skip
 	last := map[string]string{}      // a test's last line that may be a reason
+	current := map[string]string{}   // of a test that runs others in a namespace: which of them
 	printed := map[string][]string{} // the last lines of a test, a package or a build
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 16<<20)
@@ -64,10 +66,14 @@ func main() {
 				printed[id] = printed[id][1:]
 			}
 			if inner := skipLine.FindStringSubmatch(line); inner != nil && inner[1] != e.Test {
-				skips = append(skips, skip{inner[1], last[id]})
+				skips = append(skips, skip{inner[1], last[e.Package+"."+inner[1]]})
 			}
-			if !noise.MatchString(line) {
-				last[id] = position.ReplaceAllString(strings.TrimSpace(line), "")
+			said := strings.TrimSpace(position.ReplaceAllString(line, ""))
+			if s := section.FindStringSubmatch(said); s != nil {
+				current[id] = s[1]
+			} else if !noise.MatchString(said) {
+				last[id] = said
+				last[e.Package+"."+current[id]] = said
 			}
 			if e.Test == "" && closing.MatchString(line) && !strings.Contains(line, "[no test files]") {
 				fmt.Println("   ", line)
