@@ -46,6 +46,7 @@ func main() {
 	exitIf(err)
 
 	passed, failed := 0, []string{}
+	blamed := map[string]bool{} // packages that failed for one of their tests
 	var skips []skip
 	last := map[string]string{}      // a test's last line that may be a reason
 	current := map[string]string{}   // of a test that runs others in a namespace: which of them
@@ -79,17 +80,18 @@ func main() {
 				fmt.Println("   ", line)
 			}
 		case "pass", "fail", "skip":
-			if e.Action == "fail" {
+			if e.Action == "fail" && !(e.Test == "" && blamed[e.Package]) {
 				show(id, printed[id])
 			}
 			delete(printed, id)
 			switch {
-			case e.Test == "" && e.Action == "fail":
+			case e.Test == "" && e.Action == "fail" && !blamed[e.Package]:
 				failed = append(failed, e.Package)
 			case e.Test == "":
 			case e.Action == "pass":
 				passed++
 			case e.Action == "fail":
+				blamed[e.Package] = true
 				failed = append(failed, e.Test)
 			default:
 				skips = append(skips, skip{e.Test, last[id]})
