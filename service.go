@@ -327,6 +327,11 @@ func (s *service) start() error {
 	if err := s.mayStart(); err != nil {
 		return err
 	}
+	if os.Geteuid() != 0 { // root's daemon looks itself, and says the same
+		if _, err := resolveAccount(s.name, s.user, s.group); err != nil {
+			return err
+		}
+	}
 	if status, _ := probe(s.pidfile); status.State == Running {
 		return &RunningError{s.pidfile, status.PID}
 	}
@@ -336,6 +341,9 @@ func (s *service) start() error {
 func (s *service) restart() error {
 	if !isDaemon() {
 		if err := s.mayStart(); err != nil {
+			return err
+		}
+		if _, err := resolveAccount(s.name, s.user, s.group); err != nil {
 			return err
 		}
 		if err := stopHolder(s.pidfile, s.stopTimeout); err != nil && !errors.Is(err, ErrNotRunning) {
@@ -350,11 +358,7 @@ func (s *service) mayStart() error {
 	if err := mayLaunch(); err != nil {
 		return err
 	}
-	if err := checkDirectory(filepath.Dir(s.pidfile)); err != nil {
-		return err
-	}
-	_, err := resolveAccount(s.name, s.user, s.group)
-	return err
+	return checkDirectory(filepath.Dir(s.pidfile))
 }
 
 var errNoReload = fmt.Errorf("reload: this daemon has nothing to reload: %w", errors.ErrUnsupported)
