@@ -12,6 +12,7 @@ var (
 	_ func(priority Priority, message string)               = sysSyslog
 	_ func(mask int) int                                    = sysSetlogmask
 	_ func()                                                = sysCloselog
+	_ int                                                   = maxMessage
 
 	_ func(name string) (*Passwd, error)        = sysGetpwnam
 	_ func(name string) (*Group, error)         = sysGetgrnam
