@@ -23,7 +23,7 @@ import (
 
 // text is the part of a record after its header.
 func text(record string) string {
-	return header.ReplaceAllString(strings.TrimSuffix(record, "\x00"), "")
+	return header.ReplaceAllString(strings.TrimRight(record, "\x00\n"), "") // a stream's end, musl's
 }
 
 func texts(records []string) []string {
@@ -67,10 +67,12 @@ func TestSyslogSurvivesRestarts(t *testing.T) {
 	assert.Equal(t, "re: 1", text(r.Next(t)))
 	r.Close()
 	Syslog(LOG_INFO, "gone")
-	r = testbed.Record(t, "unix")
-	Syslog(LOG_INFO, "2")
-	assert.Equal(t, "re: 2", text(r.Next(t)), "a stream now")
-	r.Close()
+	if !otherLibc { // musl knows datagrams alone
+		r = testbed.Record(t, "unix")
+		Syslog(LOG_INFO, "2")
+		assert.Equal(t, "re: 2", text(r.Next(t)), "a stream now")
+		r.Close()
+	}
 	r = testbed.Record(t, "unixgram")
 	Syslog(LOG_INFO, "ambiguous") // a closed stream may still take a record
 	Syslog(LOG_INFO, "3")
@@ -158,6 +160,9 @@ func TestSyslogFrom64Goroutines(t *testing.T) {
 		return
 	}
 	for _, network := range []string{"unixgram", "unix"} {
+		if otherLibc && network == "unix" {
+			break // musl knows datagrams alone
+		}
 		r := testbed.Record(t, network)
 		Closelog() // glibc forgets the NUL when it reconnects from datagrams to a stream
 		Openlog("many", LOG_PID, LOG_LOCAL1)

@@ -3,7 +3,6 @@ package testbed
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,15 +52,20 @@ func Record(t testing.TB, network string) *Recorder {
 	} else {
 		l, err := net.ListenUnix(network, &net.UnixAddr{Name: DevLog, Net: network})
 		require.NoError(t, err)
-		closed, cancel := context.WithCancel(context.Background())
-		r.closer = func() { l.Close(); cancel() }
+		var current atomic.Pointer[net.UnixConn]
+		r.closer = func() {
+			l.Close()
+			if c := current.Load(); c != nil {
+				c.Close()
+			}
+		}
 		go func() {
 			for {
-				c, err := l.Accept()
+				c, err := l.AcceptUnix()
 				if err != nil {
 					return
 				}
-				context.AfterFunc(closed, func() { c.Close() })
+				current.Store(c)
 				r.stream(c) // one client after the other, so that order is kept
 			}
 		}()
