@@ -282,6 +282,15 @@ func TestSyslogSendsTheBytesThatLibcSends(t *testing.T) {
 	}
 }
 
+// consoleText is what LOG_CONS makes of records.
+func consoleText(records ...string) string {
+	end := "\r\n"
+	if otherLibc {
+		end = "\n"
+	}
+	return strings.Join(records, end) + end
+}
+
 func TestSyslogConsole(t *testing.T) {
 	cc := testbed.Package(t, "gcc", "gcc")
 	if !testbed.Isolate(t) {
@@ -292,8 +301,10 @@ func TestSyslogConsole(t *testing.T) {
 	calls := []string{openlogCall("id", LOG_PID|LOG_CONS|LOG_PERROR, LOG_DAEMON), syslogCall(LOG_INFO, "hello"), syslogCall(LOG_INFO, ""), openlogCall("id", LOG_CONS, LOG_DAEMON), syslogCall(LOG_ERR, "again")}
 	libc := listen(t, referenceCommand(program), nil, console, time.Local, calls...)
 	ours := listen(t, testbed.Command("calls"), nil, console, time.Local, calls...)
-	assert.Equal(t, libc, ours)
-	assert.Equal(t, "id[PID]: hello\r\nid[PID]: \r\nid: again\r\nid: "+endOfCalls+"\r\n", ours.Console)
+	if !otherLibc {
+		assert.Equal(t, libc, ours)
+	}
+	assert.Equal(t, consoleText("id[PID]: hello", "id[PID]: ", "id: again", "id: "+endOfCalls), ours.Console)
 	assert.Equal(t, "id[PID]: hello\nid[PID]: \n", ours.Stderr)
 
 	ours = listen(t, testbed.Command("calls"), nil, console, time.Local, openlogCall("id", 0, LOG_DAEMON), syslogCall(LOG_INFO, "hello"))

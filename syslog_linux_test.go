@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -79,7 +78,7 @@ func TestSyslogSurvivesRestarts(t *testing.T) {
 	for record := text(r.Next(t)); record != "re: 3"; record = text(r.Next(t)) {
 		assert.Equal(t, "re: ambiguous", record)
 	}
-	assert.Equal(t, "re: nobody there\r\nre: gone\r\n", console.Read())
+	assert.Equal(t, consoleText("re: nobody there", "re: gone"), console.Read())
 }
 
 // logDescriptor finds the descriptor that is connected to DevLog.
@@ -98,50 +97,6 @@ func logDescriptor(t *testing.T) int {
 	}
 	require.FailNow(t, "no descriptor of the log")
 	return -1
-}
-
-// TestSyslogSurvivesLostDescriptor: a program closes descriptors wholesale,
-// without Closelog, and opens files that get the log's number.
-func TestSyslogSurvivesLostDescriptor(t *testing.T) {
-	if usesLibc {
-		t.Skip("libc closes a descriptor that is no longer its own; pure Go must not: CGO_ENABLED=0 go test -run TestSyslogSurvivesLostDescriptor .")
-	}
-	if !testbed.Isolate(t) {
-		return
-	}
-	r := testbed.Record(t, "unixgram")
-	Openlog("fd", LOG_NDELAY, LOG_DAEMON)
-
-	fd := logDescriptor(t)
-	path := filepath.Join(t.TempDir(), "mine")
-	mine, err := os.Create(path)
-	require.NoError(t, err)
-	require.NoError(t, unix.Dup2(int(mine.Fd()), fd))
-	Syslog(LOG_INFO, "not into the file")
-	assert.Equal(t, "fd: not into the file", text(r.Next(t)))
-	_, err = unix.Write(fd, []byte("mine"))
-	assert.NoError(t, err, "still open")
-	b, err := os.ReadFile(path)
-	require.NoError(t, err)
-	assert.Equal(t, "mine", string(b))
-
-	fd = logDescriptor(t)
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK, 0)
-	require.NoError(t, err)
-	require.NoError(t, unix.Dup2(pair[0], fd))
-	Syslog(LOG_INFO, "not to the peer")
-	Closelog()
-	Syslog(LOG_INFO, "nor now")
-	_, err = unix.Read(pair[1], make([]byte, 100))
-	assert.ErrorIs(t, err, unix.EAGAIN)
-	_, err = unix.Write(fd, []byte("x"))
-	assert.NoError(t, err, "still open")
-	assert.Contains(t, text(r.Next(t)), "not to the peer")
-	assert.Contains(t, text(r.Next(t)), "nor now")
-
-	require.NoError(t, unix.Close(logDescriptor(t)))
-	Syslog(LOG_INFO, "closed")
-	assert.Contains(t, text(r.Next(t)), "closed")
 }
 
 func TestSyslogLeavesNothingToChildren(t *testing.T) {
@@ -282,7 +237,7 @@ func TestQueueNeverBlocks(t *testing.T) {
 	report := -1
 	testbed.Eventually(t, func() bool {
 		got = append(got, drain()...)
-		report = slices.IndexFunc(got, func(r string) bool { return strings.HasSuffix(r, " messages dropped") })
+		report = slices.IndexFunc(got, func(r string) bool { return strings.HasSuffix(text(r), " messages dropped") })
 		return report >= 0
 	}, "the number of dropped messages")
 	flushed := make(chan error)

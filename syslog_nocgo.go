@@ -133,14 +133,21 @@ func (l *localLog) send(end int) bool {
 	return false
 }
 
+// write never writes to a file that took our descriptor's number: send(2)
+// fails on what is no socket, and a socket would need a number that is out of
+// the way (see moveUp), within the second since timestamp looked.
 func (l *localLog) write(end int) error {
-	if !l.isOurs() {
-		return unix.EBADF
-	}
 	if l.stream {
-		end++
+		if !l.isOurs() {
+			return unix.EBADF
+		}
+		return writeAll(l.fd, l.buf[:end+1])
 	}
-	return writeAll(l.fd, l.buf[:end])
+	for {
+		if err := unix.Send(l.fd, l.buf[:end], 0); err != unix.EINTR {
+			return err
+		}
+	}
 }
 
 // connect connects to the first socket there is, as a datagram socket or,
@@ -170,6 +177,7 @@ func (l *localLog) connectTo(path string) error {
 	fd, err := unix.Socket(unix.AF_UNIX, kind, 0)
 	if err == nil {
 		unix.CloseOnExec(fd)
+		fd = moveUp(fd)
 	}
 	syscall.ForkLock.RUnlock()
 	if err != nil {
@@ -189,6 +197,18 @@ func (l *localLog) connectTo(path string) error {
 	return nil
 }
 
+// moveUp gives a descriptor a high number. Files get the lowest that is free:
+// a program that closes ours with all the others does not soon get its number
+// again.
+func moveUp(fd int) int {
+	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 200)
+	if err != nil { // RLIMIT_NOFILE
+		return fd
+	}
+	unix.Close(fd)
+	return high
+}
+
 // isOurs is false when someone closed our descriptor, and true only if the
 // number is not another file's by now, which then is neither written nor
 // closed.
@@ -203,7 +223,8 @@ func (l *localLog) close() {
 	l.fd = -1
 }
 
-// timestamp formats once a second.
+// timestamp formats, and looks whether the descriptor is still ours, once a
+// second: for each record that would cost a fifth of it.
 func (l *localLog) timestamp() []byte {
 	now := time.Now()
 	if second := now.Unix(); second != l.second || l.zone == nil {
@@ -211,6 +232,9 @@ func (l *localLog) timestamp() []byte {
 			l.zone = localZone(os.Getenv("TZ"))
 		}
 		l.second = second
+		if l.fd >= 0 && !l.isOurs() {
+			l.fd = -1
+		}
 		l.stamp = now.In(l.zone).AppendFormat(l.stamp[:0], time.Stamp+" ")
 	}
 	return l.stamp
