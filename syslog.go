@@ -112,6 +112,8 @@ func Openlog(ident string, options Option, facility Priority) {
 // on) Syslog blocks, and so does every other call of this package's log:
 // use a Queue where that must not happen.
 //
+// Without cgo, macOS has no socket that takes records: build with it there.
+//
 // A priority with bits that mean nothing is reported, as glibc does it, and
 // sent without them. Records carry local time, as TZ or /etc/localtime have
 // it; musl's carry UTC.
@@ -193,7 +195,7 @@ func cutRecord(message string, limit int) (record, rest string, more bool) {
 		return message, "", false
 	}
 	n := limit
-	for n > limit-utf8.UTFMax && !utf8.RuneStart(message[n]) {
+	for n > limit-(utf8.UTFMax-1) && !utf8.RuneStart(message[n]) {
 		n--
 	}
 	if !utf8.RuneStart(message[n]) { // not UTF-8: cut anywhere

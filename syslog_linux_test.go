@@ -84,6 +84,13 @@ func TestSyslogSurvivesRestarts(t *testing.T) {
 // logDescriptor finds the descriptor that is connected to DevLog.
 func logDescriptor(t *testing.T) int {
 	t.Helper()
+	fd, ok := findLogDescriptor(t)
+	require.True(t, ok, "no descriptor of the log")
+	return fd
+}
+
+func findLogDescriptor(t *testing.T) (int, bool) {
+	t.Helper()
 	fds, err := os.ReadDir("/proc/self/fd")
 	require.NoError(t, err)
 	for _, fd := range fds {
@@ -91,12 +98,30 @@ func logDescriptor(t *testing.T) int {
 		fmt.Sscan(fd.Name(), &n)
 		if peer, err := unix.Getpeername(n); err == nil {
 			if u, ok := peer.(*unix.SockaddrUnix); ok && u.Name == testbed.DevLog {
-				return n
+				return n, true
 			}
 		}
 	}
-	require.FailNow(t, "no descriptor of the log")
-	return -1
+	return -1, false
+}
+
+func TestNdelayConnectsInOpenlog(t *testing.T) {
+	if !testbed.Isolate(t) {
+		return
+	}
+	r := testbed.Record(t, "unixgram")
+	Openlog("delay", LOG_ODELAY, LOG_DAEMON)
+	_, connected := findLogDescriptor(t)
+	assert.False(t, connected, "LOG_ODELAY")
+	Openlog("delay", LOG_NDELAY, LOG_DAEMON)
+	fd := logDescriptor(t)
+	require.NoError(t, os.Rename(testbed.DevLog, testbed.DevLog+".moved"), "as a chroot would")
+	Syslog(LOG_INFO, "there already")
+	assert.Equal(t, "delay: there already", text(r.Next(t)))
+	assert.Equal(t, fd, logDescriptor(t))
+	Closelog()
+	_, connected = findLogDescriptor(t)
+	assert.False(t, connected, "Closelog")
 }
 
 func TestSyslogLeavesNothingToChildren(t *testing.T) {

@@ -4,6 +4,7 @@ package daemonize
 
 import (
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,8 +18,16 @@ import (
 // maxMessage bounds the text of one record.
 const maxMessage = 7680
 
-// socketPaths is where syslog daemons listen: Linux, macOS, BSD.
-var socketPaths = []string{"/dev/log", "/var/run/syslog", "/var/run/log"}
+// logPath is _PATH_LOG, where the syslog daemon listens.
+func logPath() string {
+	switch runtime.GOOS {
+	case "darwin":
+		return "/var/run/syslog"
+	case "dragonfly", "freebsd", "netbsd":
+		return "/var/run/log"
+	}
+	return "/dev/log"
+}
 
 // goLog does what glibc's syslog.c does, byte for byte. The lock is held
 // through a send, as libc's is: the socket blocks, so a full one takes one
@@ -150,25 +159,18 @@ func (l *localLog) write(end int) error {
 	}
 }
 
-// connect connects to the first socket there is, as a datagram socket or,
-// where the daemon's is one, as a stream.
+// connect connects with a datagram socket or, where the daemon's is one, a
+// stream: as glibc, it tries the one that last worked first.
 func (l *localLog) connect() bool {
-	for _, path := range socketPaths {
-		for range 2 {
-			err := l.connectTo(path)
-			if err == nil {
-				return true
-			}
-			if err != unix.EPROTOTYPE {
-				break
-			}
-			l.stream = !l.stream
-		}
+	err := l.dial()
+	if err == unix.EPROTOTYPE {
+		l.stream = !l.stream
+		err = l.dial()
 	}
-	return false
+	return err == nil
 }
 
-func (l *localLog) connectTo(path string) error {
+func (l *localLog) dial() error {
 	kind := unix.SOCK_DGRAM
 	if l.stream {
 		kind = unix.SOCK_STREAM
@@ -184,7 +186,7 @@ func (l *localLog) connectTo(path string) error {
 		return err
 	}
 	for err = unix.EINTR; err == unix.EINTR; {
-		err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+		err = unix.Connect(fd, &unix.SockaddrUnix{Name: logPath()})
 	}
 	if err == nil {
 		err = unix.Fstat(fd, &l.ours)
