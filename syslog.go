@@ -75,8 +75,6 @@ const (
 	// maxIdent is the longest name of a file, and far from glibc's buffer of
 	// 1024 bytes (CVE-2023-6246).
 	maxIdent = 255
-
-	consolePath = "/dev/console" // _PATH_CONSOLE
 )
 
 // Openlog is openlog(3): it sets the name that precedes each record, the

@@ -267,7 +267,7 @@ func localZone(tz string) *time.Location {
 
 // console is LOG_CONS. As with libc, a console that blocks blocks us.
 func console(text []byte) {
-	fd, err := unix.Open(consolePath, unix.O_WRONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open("/dev/console", unix.O_WRONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return
 	}
