@@ -384,12 +384,14 @@ func TestSyslogOverMusl(t *testing.T) {
 			h := listen(t, ours(), r, console, time.UTC, syslogCall(LOG_INFO, "default ident"),
 				openlogCall(strings.Repeat("i", 40), 0, LOG_DAEMON), syslogCall(LOG_INFO, "ident"),
 				openlogCall("id", 0, LOG_DAEMON), syslogCall(LOG_INFO, strings.Repeat("m", 2000)),
-				openlogCall("id", 0, 3), syslogCall(1<<20|LOG_ERR, "hello"))
+				openlogCall("id", 0, 3), syslogCall(1<<20|LOG_ERR, "hello"),
+				closeCall, syslogCall(LOG_ERR, "closelog"))
 			assert.Equal(t, []string{
 				"<14>TIME calls: default ident\n",
 				"<30>TIME " + strings.Repeat("i", 31) + ": ident\n",
 				"<30>TIME id: " + strings.Repeat("m", 900) + "\n", "<30>TIME id: " + strings.Repeat("m", 900) + "\n", "<30>TIME id: " + strings.Repeat("m", 200) + "\n",
 				"<35>TIME id: syslog: unknown facility/priority: 100003\n", "<27>TIME id: hello\n",
+				"<27>TIME calls: closelog\n",
 			}, h.Records)
 
 			c := ours()

@@ -79,7 +79,6 @@ func sysCloselog() {
 	goLog.Lock()
 	defer goLog.Unlock()
 	goLog.close()
-	goLog.stream = false
 	goLog.open = false
 }
 

@@ -196,12 +196,26 @@ func (groupValuer) LogValue() slog.Value {
 	return slog.GroupValue(slog.Int("x", 1), slog.Any("y", valuer{}))
 }
 
-func TestHandlerCopiesDoNotShareGroups(t *testing.T) {
-	h, s := hear(nil)
-	base := slog.New(h).WithGroup("a").WithGroup("b").With("k", 1)
-	one, two := base.WithGroup("one").With("x", 1), base.WithGroup("two").With("x", 2)
-	one.Info("m", "y", 1)
-	assert.Equal(t, "m a.b.k=1 a.b.one.x=1 a.b.one.y=1", s.text)
-	two.Info("m", "y", 2)
-	assert.Equal(t, "m a.b.k=1 a.b.two.x=2 a.b.two.y=2", s.text)
+// Copies are made from one handler whose slices have room to spare.
+func TestHandlerCopiesShareNothing(t *testing.T) {
+	h, s := hear(&slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		if len(groups) > 0 {
+			a.Key = strings.Join(groups, "/")
+		}
+		return a
+	}})
+	base := slog.New(h).WithGroup("a").WithGroup("b").WithGroup("c")
+	one, two := base.WithGroup("one"), base.WithGroup("two")
+	one.Info("m", "k", 1)
+	assert.Equal(t, "m a.b.c.one.a/b/c/one=1", s.text)
+	two.Info("m", "k", 2)
+	assert.Equal(t, "m a.b.c.two.a/b/c/two=2", s.text)
+
+	h, s = hear(nil)
+	base = slog.New(h).With("eighteen", "chars, x")
+	one, two = base.With("x", 1), base.With("y", 2)
+	one.Info("m")
+	assert.Equal(t, "m eighteen=\"chars, x\" x=1", s.text)
+	two.Info("m")
+	assert.Equal(t, "m eighteen=\"chars, x\" y=2", s.text)
 }
