@@ -212,10 +212,10 @@ func TestHandlerCopiesShareNothing(t *testing.T) {
 	assert.Equal(t, "m a.b.c.two.a/b/c/two=2", s.text)
 
 	h, s = hear(nil)
-	base = slog.New(h).With("eighteen", "chars, x")
+	base = slog.New(h).With("seventeen", "chars", "n", 0)
 	one, two = base.With("x", 1), base.With("y", 2)
 	one.Info("m")
-	assert.Equal(t, "m eighteen=\"chars, x\" x=1", s.text)
+	assert.Equal(t, "m seventeen=chars n=0 x=1", s.text)
 	two.Info("m")
-	assert.Equal(t, "m eighteen=\"chars, x\" y=2", s.text)
+	assert.Equal(t, "m seventeen=chars n=0 y=2", s.text)
 }
