@@ -100,7 +100,13 @@ func benchSyslog() bool {
 	if c := cLoop(); c != nil {
 		contenders = append(contenders, contender{name: "C loop", measure: c})
 	}
-	ok := printTable(contenders, 101, 2000)
+	for i, c := range contenders {
+		contenders[i].measure = func(n int) time.Duration {
+			time.Sleep(time.Millisecond) // the reader is done with the one before
+			return c.measure(n)
+		}
+	}
+	ok := printTable(contenders, 801, 200)
 	for _, c := range contenders {
 		if c.name == "Syslog" || c.name == "slog NewHandler" {
 			fmt.Printf("%s: %.2f allocations a call\n", c.name, allocations(c.measure))
