@@ -278,7 +278,7 @@ func TestChildrenNeverHoldTheLock(t *testing.T) {
 	var daemon int
 	if usesLibc {
 		log.has(t, "forked ")
-		_, after, _ := strings.Cut(log.text(), "forked ")
+		_, after, _ := strings.Cut(log.Text(t), "forked ")
 		forked, err := strconv.Atoi(strings.Fields(after)[0])
 		require.NoError(t, err)
 		children = append(children, forked)
