@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -113,4 +114,15 @@ func quoteMeta(s string) string {
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// BuildSettings are those of this test binary: "-race=true", "-tags=…".
+func BuildSettings() []string {
+	var all []string
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			all = append(all, s.Key+"="+s.Value)
+		}
+	}
+	return all
 }
