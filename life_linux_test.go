@@ -303,7 +303,9 @@ var _ = testbed.Helper("perror", func() {
 
 func needPerror(t *testing.T) {
 	t.Helper()
-	out, err := testbed.Command("perror").CombinedOutput()
+	c := testbed.Command("perror")
+	c.Env = append(c.Env, "GORACE=atexit_sleep_ms=0")
+	out, err := c.CombinedOutput()
 	require.NoError(t, err)
 	if !strings.Contains(string(out), "echo") {
 		t.Skip("needs LOG_PERROR, which this build's syslog lacks")

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -51,6 +50,7 @@ func Main(m *testing.M) {
 	if os.Getenv(envStage) == stageInit {
 		namespaceInit()
 	}
+	systemdStage()
 	os.Exit(m.Run())
 }
 
@@ -114,15 +114,4 @@ func quoteMeta(s string) string {
 		b.WriteRune(r)
 	}
 	return b.String()
-}
-
-// BuildSettings are those of this test binary: "-race=true", "-tags=…".
-func BuildSettings() []string {
-	var all []string
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			all = append(all, s.Key+"="+s.Value)
-		}
-	}
-	return all
 }
