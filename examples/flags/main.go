@@ -41,7 +41,7 @@ func main() {
 		path, err := filepath.Abs(*file)
 		if err == nil {
 			g.path = path
-			err = g.read(nil) // before the daemon exists: a typo is seen at once
+			err = g.read(context.Background()) // before the daemon exists: a typo is seen at once
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "greeter:", err)
