@@ -136,6 +136,7 @@ func TestUnits(t *testing.T) {
 				inJournal(t, "SIGQUIT: quit", 1)
 			} else { // systemd reads its standard error, and starts it again
 				inJournal(t, "SIGQUIT: quit", 2)
+				testbed.Eventually(t, func() bool { return property("ActiveState") == "active" && property("NRestarts") == "1" }, "the next one")
 			}
 			isRunning()
 
