@@ -89,7 +89,9 @@ var _ = testbed.Helper("life", func() {
 		case "status":
 			SetStatus("forged\nREADY=1")
 		case "answer":
-			for _, f := range ListenFiles() {
+			files := ListenFiles()
+			Syslogf(LOG_NOTICE, "%d files", len(files))
+			for _, f := range files {
 				l, err := net.FileListener(f)
 				if err != nil {
 					return err
@@ -202,10 +204,18 @@ func lifeCommand(verb string, env ...string) *exec.Cmd {
 // do runs `life verb` to its end.
 func do(t *testing.T, verb string, env ...string) (code int, said string) {
 	t.Helper()
-	c := lifeCommand(verb, env...)
-	out, err := c.CombinedOutput()
-	require.NotNil(t, c.ProcessState, "%v", err)
-	return c.ProcessState.ExitCode(), string(out)
+	return finish(t, lifeCommand(verb, env...))
+}
+
+func finish(t *testing.T, c *exec.Cmd) (code int, said string) {
+	t.Helper()
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	require.NoError(t, c.Start())
+	late := time.AfterFunc(20*time.Second, func() { _ = c.Process.Kill() })
+	defer late.Stop()
+	_ = c.Wait()
+	return c.ProcessState.ExitCode(), out.String()
 }
 
 // running is `life run`, or another program in the foreground.
@@ -451,10 +461,9 @@ func TestRunBesideADaemonIsRefusedEvenWhereItCannotWrite(t *testing.T) {
 		require.NoError(t, os.Chmod(dir, 0o755))
 	}
 	other.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	out, err := other.CombinedOutput()
-	require.Error(t, err)
-	assert.Equal(t, 1, other.ProcessState.ExitCode())
-	assert.Contains(t, string(out), fmt.Sprintf("PID file exists. Process already running? (pid %d", pid))
+	code, said = finish(t, other)
+	assert.Equal(t, 1, code)
+	assert.Contains(t, said, fmt.Sprintf("PID file exists. Process already running? (pid %d", pid))
 	code, said = do(t, "stop")
 	assert.Equal(t, 0, code, said)
 }
@@ -550,6 +559,11 @@ func TestRunNotifiesItsSupervisor(t *testing.T) {
 			require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Millisecond)))
 			_, err = c.Read(make([]byte, 1))
 			assert.ErrorIs(t, err, os.ErrDeadlineExceeded, "nothing more")
+
+			r = runInForeground(t, lifeCommand("run", "LIFE_DIR="+dir, "NOTIFY_SOCKET="+name, "LIFE_ACTION=fail"))
+			require.Equal(t, "READY=1", next())
+			require.Equal(t, "STOPPING=1", next(), "it ends by itself")
+			assert.Equal(t, 1, r.exits())
 		})
 	}
 }
@@ -622,7 +636,7 @@ func TestSocketActivationReachesTheActionAndNoChild(t *testing.T) {
 	c = activated("1", append(sockets, "LIFE_ACTION=answer")...)
 	c.ExtraFiles = files
 	r = runInForeground(t, c)
-	r.says("run 1")
+	r.says("0 files")
 	assert.NotEmpty(t, testbed.Look(t, r.Process.Pid).FDs[3], "another's descriptors are not touched")
 	r.kill(unix.SIGTERM)
 	assert.Equal(t, 0, r.exits())
