@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -141,6 +142,10 @@ __attribute__((constructor)) static void boot(void)
 	boot_state = CD_DAEMON;
 }
 
+#ifdef __GLIBC__
+extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *);
+#endif
+
 static int not_for_forks = -1;
 
 static void close_in_fork(void)
@@ -157,9 +162,60 @@ int cd_close_in_forks(int fd)
 	if (registered || fd < 0)
 		return 0;
 	registered = 1;
+#ifdef __GLIBC__
+	/* pthread_atfork(3) is in no shared object, only in libc_nonshared.a,
+	 * which internal linking does not know; this is what it calls, and the
+	 * LSB has it. */
+	return __register_atfork(NULL, NULL, close_in_fork, NULL);
+#else
 	return pthread_atfork(NULL, NULL, close_in_fork);
+#endif
 }
 
 /* --- syslog(3) --- */
 
 /* --- accounts: getpwnam(3), getgrnam(3) --- */
+int cd_static_glibc(void)
+{
+#ifdef __GLIBC__
+	return getauxval(AT_BASE) == 0; /* no dynamic loader */
+#else
+	return 0;
+#endif
+}
+
+int cd_getpwnam(const char *name, struct passwd *pw, char *buf, size_t size)
+{
+	struct passwd *found = NULL;
+	int e = getpwnam_r(name, pw, buf, size, &found);
+
+	if (found == NULL)
+		pw->pw_name = NULL;
+	return e;
+}
+
+int cd_getpwuid(uid_t uid, struct passwd *pw, char *buf, size_t size)
+{
+	struct passwd *found = NULL;
+	int e = getpwuid_r(uid, pw, buf, size, &found);
+
+	if (found == NULL)
+		pw->pw_name = NULL;
+	return e;
+}
+
+int cd_getgrnam(const char *name, struct group *gr, char *buf, size_t size)
+{
+	struct group *found = NULL;
+	int e = getgrnam_r(name, gr, buf, size, &found);
+
+	if (found == NULL)
+		gr->gr_name = NULL;
+	return e;
+}
+
+int cd_getgrouplist(const char *user, gid_t gid, gid_t *groups, int *n)
+{
+	/* gid_t here, int on macOS */
+	return getgrouplist(user, gid, (void *)groups, n) < 0 ? ERANGE : 0;
+}

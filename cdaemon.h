@@ -5,7 +5,10 @@
 #ifndef CDAEMON_H
 #define CDAEMON_H
 
+#include <grp.h>
+#include <pwd.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* The variable by which a launcher tells the copy of itself that it starts
  * to become the daemon: "PID:FD", the launcher's pid and the descriptor of
@@ -42,5 +45,19 @@ int cd_close_in_forks(int fd);
 /* --- syslog(3) --- */
 
 /* --- accounts: getpwnam(3), getgrnam(3) --- */
+
+/* cd_static_glibc tells whether glibc is linked in statically. */
+int cd_static_glibc(void);
+
+/* cd_getpwnam, cd_getpwuid and cd_getgrnam are getpwnam_r(3) and its kin:
+ * they fill *pw or *gr with pointers into buf, or its name is NULL. ERANGE asks
+ * for a larger buf. Not found may be 0 or another errno, see the manual. */
+int cd_getpwnam(const char *name, struct passwd *pw, char *buf, size_t size);
+int cd_getpwuid(uid_t uid, struct passwd *pw, char *buf, size_t size);
+int cd_getgrnam(const char *name, struct group *gr, char *buf, size_t size);
+
+/* cd_getgrouplist is getgrouplist(3): *n is the room in groups, then how many
+ * there are. ERANGE: there was too little room, and *n may say how much it takes. */
+int cd_getgrouplist(const char *user, gid_t gid, gid_t *groups, int *n);
 
 #endif

@@ -74,7 +74,7 @@ func isDaemon() bool { return boot.state == bootDaemon }
 // from it.
 var detached atomic.Bool
 
-var errSecondCall = errors.New("daemonize: a process can become a daemon only once: this is its second call")
+var errSecondCall = errors.New("daemonize: a process can become or launch a daemon only once: this is its second call")
 
 // Detach becomes a daemon, as daemon(3) does, and lets the program say when
 // it is up. The launcher, which is the process that was started, waits in

@@ -291,8 +291,8 @@ func lifeDirectory(t *testing.T) string {
 	return t.TempDir()
 }
 
-// isolateRoot isolates what runs as root; others get by with a directory.
-func isolateRoot(t *testing.T) bool {
+// isolateIfRoot isolates what runs as root; others get by with a directory.
+func isolateIfRoot(t *testing.T) bool {
 	t.Helper()
 	return os.Geteuid() != 0 || testbed.Isolate(t)
 }
@@ -334,7 +334,7 @@ func pidIn(t *testing.T, file string) int {
 }
 
 func TestRunIsTheDaemonInTheForeground(t *testing.T) {
-	if !isolateRoot(t) {
+	if !isolateIfRoot(t) {
 		return
 	}
 	needPerror(t)
@@ -370,7 +370,7 @@ func TestRunIsTheDaemonInTheForeground(t *testing.T) {
 }
 
 func TestRunEndsWithTheActionsError(t *testing.T) {
-	if !isolateRoot(t) {
+	if !isolateIfRoot(t) {
 		return
 	}
 	needPerror(t)
@@ -384,7 +384,7 @@ func TestRunEndsWithTheActionsError(t *testing.T) {
 }
 
 func TestSecondCtrlCEndsRunAtOnce(t *testing.T) {
-	if !isolateRoot(t) {
+	if !isolateIfRoot(t) {
 		return
 	}
 	needPerror(t)
@@ -403,7 +403,7 @@ func TestSecondCtrlCEndsRunAtOnce(t *testing.T) {
 }
 
 func TestRunEndsCleanlyBeforeItIsReady(t *testing.T) {
-	if !isolateRoot(t) {
+	if !isolateIfRoot(t) {
 		return
 	}
 	needPerror(t)
@@ -418,7 +418,7 @@ func TestRunEndsCleanlyBeforeItIsReady(t *testing.T) {
 }
 
 func TestRunGoesOnWithoutAPidfile(t *testing.T) {
-	if !isolateRoot(t) {
+	if !isolateIfRoot(t) {
 		return
 	}
 	needPerror(t)
@@ -491,7 +491,7 @@ func TestRunAsPID1(t *testing.T) {
 }
 
 func TestRunLeavesStderrToTheJournal(t *testing.T) {
-	if !isolateRoot(t) {
+	if !isolateIfRoot(t) {
 		return
 	}
 	needPerror(t)
@@ -516,7 +516,7 @@ func TestRunLeavesStderrToTheJournal(t *testing.T) {
 }
 
 func TestRunNotifiesItsSupervisor(t *testing.T) {
-	if !isolateRoot(t) {
+	if !isolateIfRoot(t) {
 		return
 	}
 	dir := lifeDirectory(t)
@@ -569,7 +569,7 @@ func TestRunNotifiesItsSupervisor(t *testing.T) {
 }
 
 func TestRunTellsOfANotifySocketThatIsNoUse(t *testing.T) {
-	if !isolateRoot(t) {
+	if !isolateIfRoot(t) {
 		return
 	}
 	needPerror(t)
@@ -593,7 +593,7 @@ func activated(pid string, env ...string) *exec.Cmd {
 }
 
 func TestSocketActivationReachesTheActionAndNoChild(t *testing.T) {
-	if !isolateRoot(t) {
+	if !isolateIfRoot(t) {
 		return
 	}
 	needPerror(t)
@@ -672,7 +672,7 @@ func TestReload(t *testing.T) {
 }
 
 func TestHangupIsIgnoredWithoutReload(t *testing.T) {
-	if !isolateRoot(t) {
+	if !isolateIfRoot(t) {
 		return
 	}
 	needPerror(t)
@@ -688,7 +688,7 @@ func TestHangupIsIgnoredWithoutReload(t *testing.T) {
 }
 
 func TestFailedActionRunsAgain(t *testing.T) {
-	if !isolateRoot(t) {
+	if !isolateIfRoot(t) {
 		return
 	}
 	needPerror(t)
@@ -709,7 +709,7 @@ func TestFailedActionRunsAgain(t *testing.T) {
 }
 
 func TestSIGTERMEndsTheWaitAtOnce(t *testing.T) {
-	if !isolateRoot(t) {
+	if !isolateIfRoot(t) {
 		return
 	}
 	needPerror(t)
@@ -723,7 +723,7 @@ func TestSIGTERMEndsTheWaitAtOnce(t *testing.T) {
 }
 
 func TestFatalEndsIt(t *testing.T) {
-	if !isolateRoot(t) {
+	if !isolateIfRoot(t) {
 		return
 	}
 	needPerror(t)

@@ -109,8 +109,12 @@ func acquire(path string) (*pidfile, error) {
 	}
 }
 
-// errAgain: somebody else moved; nothing is wrong.
-var errAgain = errors.New("the pidfile changes all the time")
+// tryAgain is what is wrong if it stays so: perhaps somebody else just moved.
+type tryAgain string
+
+func (e tryAgain) Error() string { return string(e) }
+
+const errAgain tryAgain = "the pidfile changes all the time"
 
 func tryAcquire(path string) (*pidfile, error) {
 	f, err := openPidfile(path, os.O_RDONLY|os.O_CREATE)
@@ -331,7 +335,10 @@ func parsePID(text []byte) (int, bool) {
 		text = text[:len(text)-1]
 	}
 	n, err := strconv.ParseInt(string(text), 10, 32)
-	return int(n), err == nil
+	if err != nil {
+		return 0, false
+	}
+	return int(n), true
 }
 
 // readPID is the pid that f names; false for anything else that it holds.
@@ -366,23 +373,27 @@ func probe(path string) (Status, error) {
 	if !held {
 		return Status{State: Dead}, nil
 	}
-	pid, _ := readPID(f)
-	if pid != 0 && unix.Kill(pid, 0) == unix.ESRCH {
+	pid, named := readPID(f)
+	if !named {
+		return Status{State: Running}, nil
+	}
+	if ours, err := holds(pid, f); err == nil && !ours {
 		if held, err := isHeld(f); err == nil && !held {
 			return Status{State: Dead}, nil // it died just now
 		}
-		return Status{State: Unknown}, fmt.Errorf("%s is locked, but there is no process %d: a daemon of another container holds it, or a child that the daemon left", path, pid)
+		return Status{State: Unknown}, elsewhere(path, pid)
 	}
 	return Status{State: Running, PID: pid}, nil
 }
 
+// elsewhere is a lock whose holder is not to be seen.
+func elsewhere(path string, pid int) error {
+	return tryAgain(fmt.Sprintf("%s is locked, but not by process %d here, which it names: a daemon of another container holds it, or a child that the daemon left", path, pid))
+}
+
 // probeUnprivileged asks the kernel's list of locks: the file is not ours to open.
 func probeUnprivileged(path string, denied error) (Status, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return Status{State: Unknown}, err
-	}
-	pid, err := lockHolder(info)
+	pid, err := lockHolder(path)
 	switch {
 	case err != nil:
 		return Status{State: Unknown}, denied
@@ -407,11 +418,8 @@ type holder struct {
 func findHolder(path string, deadline time.Time) (*holder, error) {
 	for {
 		h, err := tryHolder(path)
-		if !errors.Is(err, errAgain) {
+		if again := tryAgain(""); !errors.As(err, &again) || time.Now().After(deadline) {
 			return h, err
-		}
-		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("%s is locked, but names no process: it is starting, or another program's", path)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -434,16 +442,16 @@ func tryHolder(path string) (*holder, error) {
 	case !held:
 		err = ErrNotRunning
 	case !named:
-		err = errAgain
+		err = tryAgain(path + " is locked, but names no process: it is starting, or another program's")
 	case h.pid == 1:
 		err = fmt.Errorf("the daemon is PID 1, the init of its container: stop the container instead")
 	default:
 		h.pidfd, err = pidfdOpen(h.pid)
-		if errors.Is(err, unix.ESRCH) {
-			err = errAgain // it is just dying; else the deadline tells
+		if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) { // nobody, or a thread
+			err = elsewhere(path, h.pid) // unless it is just dying
 		}
-		if err == nil && !h.proved() {
-			err = errAgain
+		if err == nil {
+			err = h.prove()
 		}
 	}
 	if err != nil {
@@ -460,21 +468,45 @@ func deletedHolderProved(path string) (*holder, error) {
 	}
 	h := &holder{pid: pid, path: path, pidfd: -1}
 	var err error
-	if h.pidfd, err = pidfdOpen(pid); err != nil || !h.proved() {
+	if h.pidfd, err = pidfdOpen(pid); err != nil || h.prove() != nil {
 		h.close()
 		return nil, ErrNotRunning
 	}
 	return h, nil
 }
 
-// proved is true if the daemon still is what it was when it was found.
-func (h *holder) proved() bool {
+// prove is nil if the daemon still is what it was when it was found: the lock
+// is held, the file names pid, and it is that process here that holds it.
+func (h *holder) prove() error {
+	if h.file == nil {
+		if deletedHolder(h.path) != h.pid {
+			return errAgain
+		}
+		return nil
+	}
+	held, err := isHeld(h.file)
+	if err != nil {
+		return err
+	}
+	if pid, _ := readPID(h.file); !held || pid != h.pid {
+		return errAgain
+	}
+	ours, err := holds(h.pid, h.file)
+	if err != nil {
+		return fmt.Errorf("cannot prove that pid %d holds %s: %w", h.pid, h.path, err)
+	}
+	if !ours {
+		return elsewhere(h.path, h.pid)
+	}
+	return nil
+}
+
+func (h *holder) locked() bool {
 	if h.file == nil {
 		return deletedHolder(h.path) == h.pid
 	}
 	held, err := isHeld(h.file)
-	pid, _ := readPID(h.file)
-	return err == nil && held && pid == h.pid
+	return held || err != nil
 }
 
 func (h *holder) close() {
@@ -492,7 +524,7 @@ func (h *holder) signal(sig syscall.Signal) error {
 	var err error
 	if h.pidfd >= 0 {
 		err = pidfdSignal(h.pidfd, sig)
-	} else if !h.proved() {
+	} else if h.prove() != nil {
 		err = unix.ESRCH
 	} else {
 		err = unix.Kill(h.pid, sig)
@@ -511,7 +543,8 @@ func (h *holder) gone(deadline time.Time) bool {
 	if h.pidfd >= 0 {
 		return pidfdWait(h.pidfd, deadline)
 	}
-	for h.proved() {
+	// The lock goes last, after the descriptor that prove looks for.
+	for h.locked() {
 		if time.Now().After(deadline) {
 			return false
 		}

@@ -1,6 +1,7 @@
 package daemonize
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -44,8 +45,49 @@ func pidfdWait(pidfd int, deadline time.Time) bool {
 	}
 }
 
-// writeLocks lists the exclusive flock(2) locks of /proc/locks, as their
-// holders' pids by "MAJOR:MINOR:INODE".
+// locksFlock is true if the descriptor of the process has the exclusive
+// flock(2) lock: proc_pid_fdinfo(5) lists a descriptor's locks.
+func locksFlock(pid int, fd string) bool {
+	info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%s", pid, fd))
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(info)) {
+		// "lock:	1: FLOCK  ADVISORY  WRITE 640 00:19:1234 0 EOF"
+		if f := strings.Fields(line); len(f) > 4 && f[0] == "lock:" && f[2] == "FLOCK" && f[4] == "WRITE" {
+			return true
+		}
+	}
+	return false
+}
+
+// holds is true if the process that is pid here has file open and the
+// exclusive lock on it. A pidfile that is shared with another container may name a
+// pid of that one's. Without /proc there is no telling, and it is true.
+func holds(pid int, file *os.File) (bool, error) {
+	ours, err := file.Stat()
+	if err != nil {
+		return false, err
+	}
+	fds := fmt.Sprintf("/proc/%d/fd/", pid)
+	entries, err := os.ReadDir(fds)
+	if errors.Is(err, fs.ErrNotExist) {
+		_, err := os.Stat("/proc/self")
+		return errors.Is(err, fs.ErrNotExist), nil
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, e := range entries {
+		if info, err := os.Stat(fds + e.Name()); err == nil && os.SameFile(info, ours) && locksFlock(pid, e.Name()) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// writeLocks lists the pids that have exclusive flock(2) locks, by
+// "MAJOR:MINOR:INODE" of the file.
 func writeLocks() (map[string]int, error) {
 	text, err := os.ReadFile("/proc/locks")
 	if err != nil {
@@ -65,15 +107,28 @@ func writeLocks() (map[string]int, error) {
 	return locks, nil
 }
 
-func lockKey(info fs.FileInfo) string {
-	st := info.Sys().(*syscall.Stat_t)
-	return fmt.Sprintf("%02x:%02x:%d", unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev)), st.Ino)
-}
-
-// lockHolder is the pid that has the exclusive lock on a file, 0 for none.
-func lockHolder(info fs.FileInfo) (int, error) {
+// lockHolder is the pid that has the exclusive lock on the file at path, 0 for
+// none. Of file systems whose device numbers stat(2) does not tell, as
+// btrfs and overlayfs, it says nothing.
+func lockHolder(path string) (int, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
 	locks, err := writeLocks()
-	return locks[lockKey(info)], err
+	if err != nil {
+		return 0, err
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	pid := locks[fmt.Sprintf("%02x:%02x:%d", unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev)), st.Ino)]
+	var system unix.Statfs_t
+	if err := unix.Statfs(path, &system); err != nil {
+		return 0, os.NewSyscallError("statfs", err)
+	}
+	if magic := uint32(system.Type); pid == 0 && magic != unix.TMPFS_MAGIC && magic != unix.EXT4_SUPER_MAGIC && magic != unix.XFS_SUPER_MAGIC {
+		return 0, unix.ENOTSUP
+	}
+	return pid, nil
 }
 
 // deletedHolder is the pid of a process that holds a file which was removed
@@ -88,7 +143,7 @@ func deletedHolder(path string) int {
 		return 0
 	}
 	was := filepath.Join(dir, filepath.Base(path)) + " (deleted)"
-	for key, pid := range locks {
+	for _, pid := range locks {
 		fds := fmt.Sprintf("/proc/%d/fd/", pid)
 		entries, err := os.ReadDir(fds)
 		if err != nil {
@@ -98,7 +153,8 @@ func deletedHolder(path string) int {
 			if to, err := os.Readlink(fds + e.Name()); err != nil || to != was {
 				continue
 			}
-			if info, err := os.Stat(fds + e.Name()); err == nil && info.Sys().(*syscall.Stat_t).Nlink == 0 && lockKey(info) == key {
+			info, err := os.Stat(fds + e.Name())
+			if err == nil && info.Sys().(*syscall.Stat_t).Nlink == 0 && locksFlock(pid, e.Name()) {
 				return pid
 			}
 		}

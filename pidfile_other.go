@@ -3,7 +3,7 @@
 package daemonize
 
 import (
-	"io/fs"
+	"os"
 	"syscall"
 	"time"
 
@@ -15,5 +15,7 @@ import (
 func pidfdOpen(pid int) (int, error)                  { return -1, nil }
 func pidfdSignal(pidfd int, sig syscall.Signal) error { return unix.ENOSYS }
 func pidfdWait(pidfd int, deadline time.Time) bool    { return false }
-func lockHolder(info fs.FileInfo) (int, error)        { return 0, unix.ENOSYS }
+func lockHolder(path string) (int, error)             { return 0, unix.ENOSYS }
 func deletedHolder(path string) int                   { return 0 }
+
+func holds(pid int, file *os.File) (bool, error) { return true, nil }

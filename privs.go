@@ -5,9 +5,14 @@ package daemonize
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"math"
 	"os"
 	"os/user"
+	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -25,69 +30,383 @@ type Group struct {
 	Members []string
 }
 
-// Getpwnam is getpwnam(3).
-func Getpwnam(name string) (*Passwd, error) { return sysGetpwnam(name) }
+// Getpwnam finds a user by name, as getpwnam(3) does. A name that nobody has
+// is a [user.UnknownUserError]; any other error means that the lookup itself
+// failed, which tells nothing about the user. It needs no privilege.
+//
+// Over libc it asks every name service of nsswitch.conf(5); a service that
+// answers ENOENT or ESRCH doesn't know the name. Without cgo, and in a
+// statically linked glibc program, where libc cannot be trusted to load its
+// name services, it reads /etc/passwd and then asks getent(1), see
+// [GetentPaths].
+func Getpwnam(name string) (*Passwd, error) {
+	if !accountName(name) {
+		return nil, user.UnknownUserError(name)
+	}
+	return sysGetpwnam(name)
+}
 
-// Getgrnam is getgrnam(3).
-func Getgrnam(name string) (*Group, error) { return sysGetgrnam(name) }
+// Getgrnam finds a group by name, as getgrnam(3) does, with all its members
+// however many. A name that no group has is a [user.UnknownGroupError]. All
+// else is as in [Getpwnam].
+func Getgrnam(name string) (*Group, error) {
+	if !accountName(name) {
+		return nil, user.UnknownGroupError(name)
+	}
+	return sysGetgrnam(name)
+}
 
-func lookupPasswd(name string) (*Passwd, error) {
-	u, err := user.Lookup(name)
+// DropPrivileges becomes the user and the group for good, in every thread of
+// the process, and proves it. Both are names, or ids in decimal that no name
+// stands against. Empty means what it means in [Config], with the base name
+// of os.Args[0] as the daemon's name.
+//
+// In this order: initgroups(3)'s supplementary groups, setresgid(2),
+// setresuid(2), on Linux PR_SET_NO_NEW_PRIVS, so that no setuid program
+// brings anything back, then HOME, USER and LOGNAME as a login sets them
+// (HOME is / and the other two are unset for an id without an account). The
+// proof reads the ids, the groups and the capabilities of every thread back
+// and tries to become root again, which must fail.
+//
+// It needs root. An unprivileged process may ask for what it is already, and
+// nothing happens; for anybody else the error is an [fs.ErrPermission]. User
+// "root" or "0" stays root, deliberately: then there is nothing to prove and
+// no_new_privs is left alone. No other name brings uid 0, nor any group but
+// "root", "wheel" or "0" gid 0, whatever their entries say.
+//
+// After an error the process may be half way. It must exit, without running
+// anything that was meant for the unprivileged account.
+//
+// A Linux program that contains cgo can set no_new_privs on all its threads
+// only together with a seccomp(2) filter. It allows everything, costs about ten
+// nanoseconds a system call, and shows as "Seccomp: 2" in /proc/PID/status.
+func DropPrivileges(user, group string) error {
+	a, err := resolveAccount(filepath.Base(os.Args[0]), user, group)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	uid, _ := strconv.Atoi(u.Uid)
-	gid, _ := strconv.Atoi(u.Gid)
-	return &Passwd{Name: u.Username, UID: uid, GID: gid, Dir: u.HomeDir}, nil
+	return a.drop(false)
 }
 
-func lookupGroup(name string) (*Group, error) {
-	g, err := user.LookupGroup(name)
-	if err != nil {
-		return nil, err
-	}
-	gid, _ := strconv.Atoi(g.Gid)
-	return &Group{Name: g.Name, GID: gid}, nil
-}
+// maxID is the highest uid or gid; one more is -1, which setresuid(2) and
+// its kin take as "leave it as it is".
+const maxID = math.MaxUint32 - 1
 
-func lookupGrouplist(name string, gid int) ([]int, error) { return []int{gid}, nil }
-
-// account is who the daemon becomes.
-type account struct {
-	uid, gid   int
-	groups     []int  // initgroups(3)'s
-	user, home string // "" when the uid has no entry
-	change     bool   // false: nothing to drop, run as who we are
-}
-
-// resolveAccount applies the rules for Config.User and Config.Group of the
-// daemon called name.
-func resolveAccount(name, userName, groupName string) (*account, error) {
-	if os.Geteuid() != 0 {
-		return &account{}, nil
-	}
-	p, err := Getpwnam(userName)
-	if userName == "" {
-		if p, err = Getpwnam(name); err != nil {
-			p, err = Getpwnam("daemon")
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("Could not switch to nonexistent user %s: %w", userName, err)
-	}
-	return &account{uid: p.UID, gid: p.GID, groups: []int{p.GID}, user: p.Name, home: p.Dir, change: true}, nil
-}
-
-// drop becomes the account and proves it.
-func (a *account) drop(allowNewPrivs bool) error {
-	if !a.change {
-		return nil
-	}
-	return errors.Join(syscall.Setgroups(a.groups), syscall.Setresgid(a.gid, a.gid, a.gid), syscall.Setresuid(a.uid, a.uid, a.uid))
-}
-
-// configError marks an error of the configuration, the LSB's exit code 6.
+// configError is an error of the configuration, not of this run: an account
+// that does not exist or cannot be used.
 type configError struct{ err error }
 
 func (e *configError) Error() string { return e.err.Error() }
 func (e *configError) Unwrap() error { return e.err }
+
+// couldNotSwitch is how pydaemonize begins what it says of accounts that are
+// not there.
+const couldNotSwitch = "Could not switch to"
+
+// nonexistent is the error for an account that was named and is not there.
+func nonexistent(kind, name string, err error) error {
+	return &configError{fmt.Errorf("%s nonexistent %s %s: %w; create it, or name another", couldNotSwitch, kind, name, err)}
+}
+
+// unknown tells "there is no such account" from "the lookup failed".
+func unknown(err error) bool {
+	var u user.UnknownUserError
+	var id user.UnknownUserIdError
+	var g user.UnknownGroupError
+	return errors.As(err, &u) || errors.As(err, &id) || errors.As(err, &g)
+}
+
+// accountName tells whether an entry of passwd(5) or group(5) can have this
+// name. One with a NUL would reach C as another name; "+" and "-" begin the
+// NIS lines, which are nobody's name.
+func accountName(name string) bool {
+	return name != "" && !strings.ContainsAny(name, ":\n\x00") && name[0] != '+' && name[0] != '-'
+}
+
+// numericID reads an id as chown(1) does: decimal, without sign, and without
+// leading zeros lest "00" be root. The bool is false for what is no number.
+func numericID(s string) (int, bool, error) {
+	if !allDigits(s) || s[0] == '0' && s != "0" {
+		return 0, false, nil
+	}
+	id, err := strconv.ParseUint(s, 10, 64)
+	if err != nil || id > maxID || int(id) < 0 || uint64(int(id)) != id {
+		return 0, true, &configError{fmt.Errorf("daemonize: id %s is out of range: ids go from 0 to %d", s, min(maxID, uint64(math.MaxInt)))}
+	}
+	return int(id), true, nil
+}
+
+// allDigits tells whether s is decimal digits and nothing else.
+func allDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// account is who the daemon becomes.
+type account struct {
+	uid, gid   int
+	groups     []int  // initgroups(3)'s, gid first
+	user, home string // "" when the uid has no entry
+	change     bool   // false: nothing to drop, run as who we are
+}
+
+func (a *account) String() string {
+	if a.user == "" {
+		return fmt.Sprintf("uid %d, gid %d", a.uid, a.gid)
+	}
+	return fmt.Sprintf("user %s (uid %d, gid %d)", a.user, a.uid, a.gid)
+}
+
+// resolveAccount finds out who the daemon called name becomes, by the rules
+// for Config.User and Config.Group. It changes nothing, so that the launcher
+// can ask before anything starts.
+func resolveAccount(name, userName, groupName string) (*account, error) {
+	if os.Geteuid() != 0 {
+		return resolveSelf(userName, groupName)
+	}
+	var p *Passwd
+	var err error
+	if userName != "" {
+		p, err = namedUser(userName)
+	} else {
+		p, err = defaultUser(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	gid, err := resolveGroup(name, groupName, p, userName != "")
+	if err != nil {
+		return nil, err
+	}
+	if gid == 0 && p.UID != 0 && !slices.Contains([]string{"root", "wheel", "0"}, groupName) {
+		return nil, &configError{fmt.Errorf("daemonize: the group for user %s has gid 0: name another, or to have root's say \"root\"", p.Name)}
+	}
+	a := &account{uid: p.UID, gid: gid, groups: []int{gid}, user: p.Name, home: p.Dir, change: true}
+	if a.user != "" {
+		groups, err := sysGetgrouplist(a.user, gid)
+		if err != nil {
+			return nil, fmt.Errorf("daemonize: groups of user %s: %w", a.user, err)
+		}
+		a.groups = append(a.groups, groups...)
+	}
+	// FreeBSD's setgroups takes the first for the effective gid.
+	slices.Sort(a.groups[1:])
+	a.groups = append(a.groups[:1], slices.DeleteFunc(slices.Compact(a.groups[1:]), func(g int) bool { return g == gid })...)
+	return a, a.usable()
+}
+
+// usable refuses ids that setresuid(2) would take as "leave it as it is", or
+// that have become negative in a 32-bit int.
+func (a *account) usable() error {
+	for _, id := range append([]int{a.uid, a.gid}, a.groups...) {
+		if id < 0 || uint64(id) > maxID {
+			return &configError{fmt.Errorf("daemonize: %s: id %d, of the account or of one of its groups, is out of range: correct the account", a, id)}
+		}
+	}
+	return nil
+}
+
+// resolveSelf is resolveAccount for a process that is not root: it stays who
+// it is, and may be asked for nobody else.
+func resolveSelf(userName, groupName string) (*account, error) {
+	a := &account{uid: os.Geteuid(), gid: os.Getegid()}
+	refuse := func(what string) error {
+		return fmt.Errorf("daemonize: become %s: %w: we run as uid %d, gid %d, and only root may change that; start as root, or as %s",
+			what, fs.ErrPermission, a.uid, a.gid, what)
+	}
+	if userName != "" {
+		p, err := namedUser(userName)
+		if err != nil {
+			return nil, err
+		}
+		if p.UID != a.uid || p.UID != os.Getuid() {
+			return nil, refuse("user " + userName)
+		}
+	}
+	if groupName != "" {
+		gid, err := namedGroup(groupName)
+		if err != nil {
+			return nil, err
+		}
+		if gid != a.gid || gid != os.Getgid() {
+			return nil, refuse("group " + groupName)
+		}
+	}
+	return a, nil
+}
+
+// namedUser finds a user that the caller named, by name, else by number. A
+// number needs no entry; without one, Name is empty and GID is -1.
+func namedUser(name string) (*Passwd, error) {
+	p, err := Getpwnam(name)
+	if unknown(err) {
+		id, number, rangeErr := numericID(name)
+		if rangeErr != nil {
+			return nil, rangeErr
+		}
+		if !number {
+			return nil, nonexistent("user", name, err)
+		}
+		if p, err = sysGetpwuid(id); unknown(err) {
+			p, err = &Passwd{UID: id, GID: -1}, nil
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("daemonize: user %s: %w", name, err)
+	}
+	if p.UID == 0 && name != "root" && name != "0" {
+		return nil, &configError{fmt.Errorf("daemonize: user %s has uid 0: to stay root say so, with user \"root\"", name)}
+	}
+	return p, nil
+}
+
+// defaultUser is the user called like the daemon, else "daemon"; never root.
+func defaultUser(name string) (*Passwd, error) {
+	p, err := Getpwnam(name)
+	if unknown(err) {
+		p, err = Getpwnam("daemon")
+	}
+	switch {
+	case unknown(err):
+		return nil, &configError{fmt.Errorf("%s user %s, nor to daemon: %w; create one of them, or name another", couldNotSwitch, name, err)}
+	case err != nil:
+		return nil, fmt.Errorf("daemonize: default user %s: %w", name, err)
+	case p.UID == 0:
+		return nil, &configError{fmt.Errorf("daemonize: default user %s has uid 0: name a user; to stay root, \"root\"", p.Name)}
+	}
+	return p, nil
+}
+
+// namedGroup finds a group that the caller named, by name, else by number.
+func namedGroup(name string) (int, error) {
+	g, err := Getgrnam(name)
+	if unknown(err) {
+		id, number, rangeErr := numericID(name)
+		if rangeErr == nil && !number {
+			rangeErr = nonexistent("group", name, err)
+		}
+		return id, rangeErr
+	}
+	if err != nil {
+		return 0, fmt.Errorf("daemonize: group %s: %w", name, err)
+	}
+	return g.GID, nil
+}
+
+// resolveGroup is the group as named, else the one called like the daemon,
+// else that of a user who was named, else "daemon".
+func resolveGroup(name, groupName string, p *Passwd, userNamed bool) (int, error) {
+	if groupName != "" {
+		return namedGroup(groupName)
+	}
+	g, err := Getgrnam(name)
+	if unknown(err) {
+		switch {
+		case userNamed && p.Name != "":
+			return p.GID, nil
+		case userNamed:
+			return 0, &configError{fmt.Errorf("daemonize: uid %d has no account that tells its group: name a group as well", p.UID)}
+		}
+		if g, err = Getgrnam("daemon"); unknown(err) {
+			return 0, &configError{fmt.Errorf("%s group %s, nor to daemon: %w; create one of them, or name another", couldNotSwitch, name, err)}
+		}
+	}
+	if err != nil {
+		return 0, fmt.Errorf("daemonize: default group %s: %w", name, err)
+	}
+	return g.GID, nil
+}
+
+// drop becomes the account and proves it; after an error the process may be
+// half way, and must end. Where there is nothing to drop, it does nothing.
+func (a *account) drop(allowNewPrivs bool) error {
+	if !a.change {
+		return nil
+	}
+	if err := a.become(allowNewPrivs); err != nil {
+		return fmt.Errorf("daemonize: become %s: %w", a, err)
+	}
+	return nil
+}
+
+func (a *account) become(allowNewPrivs bool) error {
+	allowNewPrivs = allowNewPrivs || a.uid == 0
+	if err := a.usable(); err != nil { // before the first id changes
+		return err
+	}
+	if a.uid != 0 {
+		if err := refuseSurvivors(allowNewPrivs); err != nil {
+			return err
+		}
+	}
+	// Package syscall changes every thread, x/sys/unix only this one.
+	if err := syscall.Setgroups(a.groups); err != nil {
+		return refused("setgroups", "CAP_SETGID", err)
+	}
+	if err := setIDs(a.uid, a.gid); err != nil {
+		return err
+	}
+	if !allowNewPrivs {
+		if err := setNoNewPrivs(); err != nil {
+			return err
+		}
+	}
+	if err := a.environment(); err != nil {
+		return err
+	}
+	if err := a.prove(!allowNewPrivs); err != nil {
+		return fmt.Errorf("not proved, so the process must end: %w", err)
+	}
+	if a.uid == 0 {
+		return nil
+	}
+	return a.regain()
+}
+
+// refused names the capability that a call wants, or the mapping that it
+// lacks.
+func refused(call, capability string, err error) error {
+	hint := ""
+	switch err {
+	case syscall.EPERM:
+		hint = "; it needs " + capability + ", in a user namespace also /proc/PID/setgroups that does not say deny"
+	case syscall.EINVAL:
+		hint = "; too many groups for this system, or in a user namespace an id that its uid_map or gid_map does not have"
+	}
+	return fmt.Errorf("%w%s", os.NewSyscallError(call, err), hint)
+}
+
+// environment sets what a login would, and leaves nothing of root's.
+func (a *account) environment() error {
+	home := a.home
+	if home == "" {
+		home = "/"
+	}
+	if a.user == "" {
+		return errors.Join(os.Setenv("HOME", home), os.Unsetenv("USER"), os.Unsetenv("LOGNAME"))
+	}
+	return errors.Join(os.Setenv("HOME", home), os.Setenv("USER", a.user), os.Setenv("LOGNAME", a.user))
+}
+
+// regain tries to become root again, every way that a capability or a saved
+// id would allow; each must fail.
+func (a *account) regain() error {
+	const end = "not proved, so the process must end: %s brought back what root had"
+	switch {
+	case syscall.Setgroups([]int{0}) == nil:
+		return fmt.Errorf(end, "setgroups")
+	case a.gid != 0 && syscall.Setgid(0) == nil:
+		return fmt.Errorf(end, "setgid(0)")
+	case syscall.Setuid(0) == nil:
+		return fmt.Errorf(end, "setuid(0)")
+	}
+	return nil
+}
+
+// sameGroups compares a list of groups, in any order, with the account's;
+// the primary group counts in both, since some systems list it and some not.
+func (a *account) sameGroups(got []int) bool {
+	set := func(groups []int) []int {
+		s := append(slices.Clone(groups), a.gid)
+		slices.Sort(s)
+		return slices.Compact(s)
+	}
+	return slices.Equal(set(got), set(a.groups))
+}

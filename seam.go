@@ -15,6 +15,7 @@ var (
 	_ func()                                                = sysCloselog
 
 	_ func(name string) (*Passwd, error)        = sysGetpwnam
+	_ func(uid int) (*Passwd, error)            = sysGetpwuid
 	_ func(name string) (*Group, error)         = sysGetgrnam
 	_ func(user string, gid int) ([]int, error) = sysGetgrouplist
 

@@ -219,7 +219,8 @@ func checkName(name string) error {
 //
 // Ready means that PrivilegedAction has succeeded, the pidfile is locked
 // and written, and the privileges are dropped. If the launcher goes away before that,
-// the daemon ends, too.
+// the daemon ends, too. A process can launch one daemon only: the copy that
+// becomes it runs main up to the first Start.
 func (s *Service[T]) Start() error { return s.s.start(nil) }
 
 // Stop ends the daemon that holds the pidfile: SIGTERM, and SIGKILL after

@@ -20,6 +20,8 @@ const (
 	envRoot   = "TESTBED_ROOT"  // "1": real root outside, not a user namespace's
 	stageInit = "init"
 	stageIn   = "in"
+
+	exitNoMounts = 97 // of the namespace's init: a container without the right
 )
 
 // Isolate runs the test again in a mount, PID and network namespace of its
@@ -45,7 +47,7 @@ func Isolate(t *testing.T) bool {
 	if testing.Short() {
 		c.Args = append(c.Args, "-test.short")
 	}
-	c.Env = append(os.Environ(), envStage+"="+stageInit, envTest+"="+t.Name())
+	c.Env = append(os.Environ(), envStage+"="+stageInit, envTest+"="+t.Name(), raceEnv())
 	c.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET,
 		Pdeathsig:  syscall.SIGKILL,
@@ -64,6 +66,9 @@ func Isolate(t *testing.T) bool {
 	text := string(out)
 	if c.ProcessState == nil {
 		t.Skipf("needs root or user namespaces (%v): run it as root", err)
+	}
+	if c.ProcessState.ExitCode() == exitNoMounts {
+		t.Skipf("needs root, or user namespaces that may mount: %s", text)
 	}
 	if err != nil {
 		t.Fatalf("in its namespace (%v):\n%s", err, text)
@@ -95,7 +100,7 @@ func NeedRoot(t testing.TB) {
 func namespaceInit() {
 	if err := mountAll(); err != nil {
 		fmt.Fprintln(os.Stderr, "testbed: namespace:", err)
-		os.Exit(98)
+		os.Exit(exitNoMounts)
 	}
 	os.Setenv(envStage, stageIn)
 	p, err := os.StartProcess(self(), os.Args, &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
@@ -113,7 +118,7 @@ func namespaceInit() {
 			os.Exit(98)
 		case pid == p.Pid && status.Signaled():
 			fmt.Fprintln(os.Stderr, "testbed: the test was killed:", status.Signal())
-			os.Exit(97)
+			os.Exit(98)
 		case pid == p.Pid:
 			os.Exit(status.ExitStatus())
 		}

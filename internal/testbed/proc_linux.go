@@ -85,12 +85,18 @@ func Threads(t testing.TB, pid int) []int {
 	return tids
 }
 
-// Alive is true while the process exists and is not a zombie.
+// Alive is true while the process exists and is not a zombie. One whose first
+// thread has ended before the others is still alive: it has its descriptors.
 func Alive(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return false
 	}
-	after := string(stat[strings.LastIndexByte(string(stat), ')')+1:])
-	return !strings.HasPrefix(after, " Z") && !strings.HasPrefix(after, " X")
+	const state, threads = 0, 17 // fields 3 and 20 of proc(5), after the name
+	f := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if f[state] == "X" {
+		return false
+	}
+	n, _ := strconv.Atoi(f[threads])
+	return f[state] != "Z" || n > 1
 }

@@ -1,0 +1,94 @@
+// Package daemonize turns a program into a Unix daemon with
+// start|stop|restart|status|reload|run, through libc's own daemon(3),
+// syslog(3) and getpwnam(3). It keeps three promises: start tells the truth,
+// stop cannot hit the wrong process, and what the daemon says is not lost.
+//
+// # A service
+//
+//	func main() {
+//		daemonize.Serviced(serve, &daemonize.Config[net.Listener]{
+//			Name:             "hello",
+//			PrivilegedAction: func() (net.Listener, error) { return net.Listen("tcp", ":80") },
+//		})
+//	}
+//
+// [Serviced] obeys the verb that the program is given as its argument. [New]
+// returns the same verbs as methods, for programs with a command line of their
+// own. [Detach], [Daemon] and [Daemonize] are for programs that only want to go to
+// the background: daemon(3) with a launcher that waits until the daemon is ready.
+//
+// # How a start goes
+//
+// The Go runtime has threads before main, and a fork(2) takes only one
+// along. So the process that was started, the launcher, runs the program
+// again, and that copy becomes the daemon before its Go runtime
+// starts: a C constructor calls daemon(3), and forks once more where that
+// left a session leader.
+//
+//  1. The launcher refuses what cannot work: it is PID 1, it runs set-user-ID,
+//     the directory or the account does not exist, the daemon runs already.
+//  2. It runs the program again, with the arguments, the environment and the
+//     working directory that it was started with, and waits.
+//  3. The copy becomes a daemon, runs main up to the same call, changes to /, puts
+//     /dev/null on its standard descriptors, locks the pidfile, opens syslog, runs
+//     the privileged action, writes its pid, drops its privileges.
+//  4. It reports that it is ready, and the launcher ends with status 0. If it
+//     reports an error, or dies, the launcher shows that and what the copy wrote to
+//     standard error, and ends with another status.
+//
+// If the launcher is interrupted or killed before the daemon is ready, no
+// daemon stays. Code before the call runs in both processes; what it prints
+// is seen once, from the launcher.
+//
+// # Two builds
+//
+// With cgo, libc does the work: daemon(3), openlog(3), getpwnam_r(3). Without it
+// (CGO_ENABLED=0, or the build tag daemonizego), Go does the same, with the
+// same functions, messages and tests. What differs:
+//
+//   - Becoming a daemon takes two re-executions, in the init of this package.
+//     The init functions of packages that come before it run in the
+//     first one, too.
+//   - Signals that the launcher's parent ignored or blocked are reset on Linux
+//     only.
+//   - On current macOS, syslog messages from pure Go reach nobody.
+//
+// In both builds the daemon is no session leader; after daemon(3) of glibc or the BSDs
+// alone it would be one, and could catch a controlling terminal. Unlike with
+// daemon(3), the daemon has none of the launcher's descriptors but
+// those that noclose keeps.
+//
+// A program linked with -ldflags=-linkmode=internal has no constructors: every
+// start is then an error that says so.
+//
+// # Environment
+//
+// DAEMONIZE_BOOT tells the copy what it is. It is removed before main. A
+// process that finds one that its parent did not set for it never launches
+// anything.
+//
+// # Files
+//
+//	/var/run/NAME.pid  the pidfile: the pid's digits, mode 0600
+//	/dev/log           the socket of the syslog daemon
+//
+// The daemon holds an exclusive flock(2) on its pidfile for life. stop, reload and
+// restart signal only a process that is proved to hold it. BSD's pidfile(3)
+// locks the same way.
+//
+// # Exit status
+//
+// Those of the LSB for init scripts: see [Service.Command].
+//
+// # Limits
+//
+// A daemon that dropped its privileges cannot remove its pidfile from a directory
+// of root's when it ends by itself; status then says that it is dead, the
+// next start takes the file over, and root's stop removes it. Set-user-ID programs
+// cannot start a daemon. Under systemd prefer the verb run, or use
+// Type=forking with PIDFile=.
+//
+// # See also
+//
+// daemon(3), daemon(7), syslog(3), getpwnam(3), initgroups(3), flock(2), pidfd_open(2)
+package daemonize

@@ -1,0 +1,6 @@
+//go:build unix && !(cgo && !daemonizego)
+
+package testbed
+
+// Fork needs C: it returns -1.
+func Fork() int { return -1 }

@@ -1,0 +1,159 @@
+//go:build unix
+
+package daemonize
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// garbage is what no pidfile of a living daemon holds.
+var garbage = []string{
+	"", "abc", "12abc", "-5", "+5", "0", "00", "01", " 1", "1 ", "\n", "12\n\n", "12\r\n", "12\x00", "\x0012", "99999999999",
+	"4294967296", "2147483648", "0x10", "1e3", "１２", strings.Repeat("9", 1<<20),
+}
+
+func TestParsePIDTakesDigitsAlone(t *testing.T) {
+	for _, text := range garbage {
+		_, ok := parsePID([]byte(text))
+		assert.False(t, ok, "%.20q", text)
+	}
+	for text, want := range map[string]int{"1": 1, "2": 2, "640": 640, "640\n": 640, "2147483647": 2147483647} {
+		pid, ok := parsePID([]byte(text))
+		assert.True(t, ok, text)
+		assert.Equal(t, want, pid)
+	}
+}
+
+func FuzzParsePID(f *testing.F) {
+	for _, text := range append(garbage[:len(garbage)-1], "1", "640\n") {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		pid, ok := parsePID(text)
+		if !ok {
+			assert.Zero(t, pid)
+			return
+		}
+		// The kernel's own writing of the number, and at most a newline.
+		assert.Positive(t, pid)
+		assert.Equal(t, []byte(strings.TrimSuffix(string(text), "\n")), []byte(itoa(pid)))
+	})
+}
+
+func itoa(n int) string {
+	var digits []byte
+	for ; n > 0; n /= 10 {
+		digits = append([]byte{byte('0' + n%10)}, digits...)
+	}
+	return string(digits)
+}
+
+func FuzzReadFrame(f *testing.F) {
+	f.Add([]byte("r\x00\x00\x00\x00\x00\x00\x00"))
+	f.Add([]byte("e\x01\x02\x00\x00\x00\x00\x00ab"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, err := readFrame(strings.NewReader(string(b)))
+		if err != nil {
+			return
+		}
+		var again strings.Builder
+		require.NoError(t, writeFrame(&again, got))
+		assert.Equal(t, string(b[:again.Len()]), again.String())
+	})
+}
+
+func TestAcquireWriteRemove(t *testing.T) {
+	path := filepath.Join(private(t), "x.pid")
+	p, err := acquire(path)
+	require.NoError(t, err)
+	status, err := probe(path)
+	require.NoError(t, err)
+	assert.Equal(t, Status{State: Running, PID: 0}, status, "locked, and empty")
+	require.NoError(t, p.write("640"))
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, "640", string(b))
+	_, err = acquire(path)
+	assert.Equal(t, &RunningError{path, 640}, err)
+	p.remove()
+	assert.NoFileExists(t, path)
+	status, err = probe(path)
+	require.NoError(t, err)
+	assert.Equal(t, Stopped, status.State)
+	assert.ErrorIs(t, stopHolder(path, 0), ErrNotRunning)
+}
+
+// private is a directory that checkDirectory likes.
+func private(t *testing.T) string {
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o700))
+	return dir
+}
+
+func TestRemoveLeavesASuccessorsFile(t *testing.T) {
+	path := filepath.Join(private(t), "x.pid")
+	p, err := acquire(path)
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, os.WriteFile(path, []byte("641"), 0o600))
+	p.remove()
+	assert.FileExists(t, path)
+}
+
+func TestGarbageIsTakenOverAndNeverSignalled(t *testing.T) {
+	path := filepath.Join(private(t), "x.pid")
+	for _, text := range append(garbage, itoa(os.Getpid()), "1") {
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		status, err := probe(path)
+		require.NoError(t, err)
+		assert.Equal(t, Status{State: Dead}, status, "%.20q", text)
+		assert.ErrorIs(t, stopHolder(path, 0), ErrNotRunning)
+		assert.NoFileExists(t, path, "stop tidies up")
+
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		p, err := acquire(path)
+		require.NoError(t, err)
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		assert.Zero(t, info.Size(), "the old text is gone before the lock is exclusive")
+		p.remove()
+	}
+}
+
+func TestDirectoriesThatAreRefused(t *testing.T) {
+	dir := private(t)
+	for _, c := range []struct {
+		name, says string
+		mode       os.FileMode
+		code       int
+	}{
+		{"missing", "does not exist: create it, or set PidfileDirectory", 0, 6},
+		{"file", "not a directory", 0o600, 6},
+		{"open", "writable by others (mode 0777), who could replace the pidfile: chmod go-w, or set the sticky bit", os.ModeDir | 0o777, 6},
+		{"sticky", "", os.ModeDir | os.ModeSticky | 0o777, 0},
+		{"private", "", os.ModeDir | 0o700, 0},
+	} {
+		path := filepath.Join(dir, c.name)
+		switch {
+		case c.mode.IsDir():
+			require.NoError(t, os.Mkdir(path, 0o700))
+			require.NoError(t, os.Chmod(path, c.mode))
+		case c.mode != 0:
+			require.NoError(t, os.WriteFile(path, nil, c.mode))
+		}
+		p, err := acquire(filepath.Join(path, "x.pid"))
+		assert.Equal(t, c.code, exitCode(err), "%s: %v", c.name, err)
+		if c.says != "" {
+			assert.ErrorContains(t, err, "pidfile directory "+path+": "+c.says)
+			continue
+		}
+		p.remove()
+	}
+	assert.ErrorContains(t, checkDirectory("run"), "not an absolute path")
+}

@@ -1,0 +1,221 @@
+package daemonize
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// From <linux/securebits.h>.
+const secbitKeepCaps, secbitNoSetuidFixup = 1 << 4, 1 << 2
+
+// setIDs sets the real, effective and saved ids of every thread.
+func setIDs(uid, gid int) error {
+	if err := syscall.Setresgid(gid, gid, gid); err != nil {
+		return refused("setresgid", "CAP_SETGID", err)
+	}
+	if err := syscall.Setresuid(uid, uid, uid); err != nil {
+		return refused("setresuid", "CAP_SETUID", err)
+	}
+	return nil
+}
+
+// refuseSurvivors refuses to start what capabilities(7) says would not end:
+// with these securebits a setuid leaves the capabilities as they are, and
+// inheritable ones come back with the next program whose file has them,
+// unless no_new_privs forbids that. The ambient ones the kernel clears.
+func refuseSurvivors(allowNewPrivs bool) error {
+	bits, err := unix.PrctlRetInt(unix.PR_GET_SECUREBITS, 0, 0, 0, 0)
+	if err != nil {
+		return os.NewSyscallError("prctl PR_GET_SECUREBITS", err)
+	}
+	if bits&(secbitKeepCaps|secbitNoSetuidFixup) != 0 {
+		return fmt.Errorf("capabilities would survive: securebits are %#x, with SECBIT_KEEP_CAPS or SECBIT_NO_SETUID_FIXUP: start without them", bits)
+	}
+	caps, err := ownCaps()
+	if err != nil {
+		return err
+	}
+	if inheritable := caps[0].Inheritable | caps[1].Inheritable; inheritable != 0 && allowNewPrivs {
+		return errors.New("capabilities would survive: some are inheritable: start without them (setpriv --inh-caps=-all), or with no_new_privs")
+	}
+	return nil
+}
+
+// ownCaps reads the capabilities of the calling thread.
+func ownCaps() (caps [2]unix.CapUserData, err error) {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	return caps, os.NewSyscallError("capget", unix.Capget(&header, &caps[0]))
+}
+
+// setNoNewPrivs sets PR_SET_NO_NEW_PRIVS on every thread.
+//
+// In a program with cgo, whichever half of this library it uses, Go doesn't
+// reach threads that C made and refuses AllThreadsSyscall. There the one call
+// that changes other threads is seccomp(2) with SECCOMP_FILTER_FLAG_TSYNC: it
+// gives them the caller's filter, here one that allows everything, and the
+// caller's no_new_privs with it.
+func setNoNewPrivs() error {
+	_, _, e := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
+	if e == 0 {
+		return nil
+	}
+	if e != syscall.ENOTSUP {
+		return os.NewSyscallError("prctl PR_SET_NO_NEW_PRIVS", e)
+	}
+	if err := everyThread(func(s map[string]string) error { return want(s, "NoNewPrivs", "1") }); err == nil {
+		return nil // set before the program started: no need of the filter
+	}
+	runtime.LockOSThread() // prctl and seccomp must be one thread's
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return os.NewSyscallError("prctl PR_SET_NO_NEW_PRIVS", err)
+	}
+	allow := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW}
+	program := unix.SockFprog{Len: 1, Filter: &allow}
+	// Without SPEC_ALLOW (Linux 4.17) kernels before 5.16 slow such threads down.
+	for _, flags := range []uintptr{unix.SECCOMP_FILTER_FLAG_TSYNC | unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, unix.SECCOMP_FILTER_FLAG_TSYNC} {
+		tid, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&program)))
+		switch {
+		case e == unix.EINVAL:
+			continue
+		case e != 0:
+			return fmt.Errorf("no_new_privs for every thread: %w; allow seccomp(2), set it before the start (setpriv --no-new-privs), or do without it", os.NewSyscallError("seccomp", e))
+		case tid != 0:
+			return fmt.Errorf("no_new_privs for every thread: thread %d has a seccomp filter of its own: set no_new_privs before it", tid)
+		}
+		return nil
+	}
+	return errors.New("no_new_privs for every thread: this kernel's seccomp(2) has no SECCOMP_FILTER_FLAG_TSYNC: set it before the start (setpriv --no-new-privs), or do without it")
+}
+
+// everyThread shows check the /proc/PID/status of each thread. Without /proc
+// the error is fs.ErrNotExist.
+func everyThread(check func(status map[string]string) error) error {
+	const dir = "/proc/self/task/"
+	threads, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	seen := 0
+	for _, thread := range threads {
+		text, err := os.ReadFile(dir + thread.Name() + "/status")
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // it has ended
+		}
+		if err != nil {
+			return err
+		}
+		status := map[string]string{}
+		for line := range strings.Lines(string(text)) {
+			if key, value, ok := strings.Cut(line, ":"); ok {
+				status[key] = strings.Join(strings.Fields(value), " ")
+			}
+		}
+		if err := check(status); err != nil {
+			return fmt.Errorf("thread %s: %w", thread.Name(), err)
+		}
+		seen++
+	}
+	if seen == 0 {
+		return errors.New(dir + " has no threads")
+	}
+	return nil
+}
+
+// want compares a line of a thread's status.
+func want(status map[string]string, key, value string) error {
+	if got, ok := status[key]; ok && got == value {
+		return nil
+	}
+	return fmt.Errorf("%s is %q, not %q", key, status[key], value)
+}
+
+// prove reads back who every thread is. Without /proc, only the calling
+// thread can be asked; the calls above have changed all or failed.
+func (a *account) prove(noNewPrivs bool) error {
+	err := everyThread(func(status map[string]string) error { return a.proveStatus(status, noNewPrivs) })
+	if errors.Is(err, fs.ErrNotExist) {
+		return a.proveSelf(noNewPrivs)
+	}
+	return err
+}
+
+func (a *account) proveStatus(status map[string]string, noNewPrivs bool) error {
+	four := func(id int) string { return strings.TrimSuffix(strings.Repeat(strconv.Itoa(id)+" ", 4), " ") }
+	if err := want(status, "Uid", four(a.uid)); err != nil {
+		return err
+	}
+	if err := want(status, "Gid", four(a.gid)); err != nil {
+		return err
+	}
+	var groups []int
+	for _, f := range strings.Fields(status["Groups"]) {
+		g, err := strconv.Atoi(f)
+		if err != nil {
+			return err
+		}
+		groups = append(groups, g)
+	}
+	if _, there := status["Groups"]; !there || !a.sameGroups(groups) {
+		return fmt.Errorf("groups are %v, not %v", groups, a.groups)
+	}
+	if a.uid == 0 {
+		return nil
+	}
+	none := []string{"CapPrm", "CapEff"}
+	if _, there := status["CapAmb"]; there { // Linux 4.3
+		none = append(none, "CapAmb")
+	}
+	if noNewPrivs {
+		if err := want(status, "NoNewPrivs", "1"); err != nil {
+			return err
+		}
+	} else {
+		none = append(none, "CapInh") // without effect under no_new_privs
+	}
+	for _, key := range none {
+		if err := want(status, key, "0000000000000000"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *account) proveSelf(noNewPrivs bool) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if r, e, s := unix.Getresuid(); r != a.uid || e != a.uid || s != a.uid {
+		return fmt.Errorf("uids are %d %d %d, not %d", r, e, s, a.uid)
+	}
+	if r, e, s := unix.Getresgid(); r != a.gid || e != a.gid || s != a.gid {
+		return fmt.Errorf("gids are %d %d %d, not %d", r, e, s, a.gid)
+	}
+	if groups, err := syscall.Getgroups(); err != nil || !a.sameGroups(groups) {
+		return fmt.Errorf("groups are %v (%v), not %v", groups, err, a.groups)
+	}
+	if a.uid == 0 {
+		return nil
+	}
+	caps, err := ownCaps()
+	if err != nil {
+		return err
+	}
+	for _, c := range caps { // ambient ones are permitted ones as well
+		if c.Permitted|c.Effective != 0 || c.Inheritable != 0 && !noNewPrivs {
+			return fmt.Errorf("capabilities are %+v, not none", caps)
+		}
+	}
+	if set, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); noNewPrivs && (err != nil || set != 1) {
+		return fmt.Errorf("no_new_privs is %d (%v), not 1", set, err)
+	}
+	return nil
+}

@@ -1,0 +1,40 @@
+//go:build unix && !linux
+
+package daemonize
+
+import (
+	"fmt"
+	"syscall"
+)
+
+// setIDs sets the real, effective and saved ids: elsewhere than on Linux
+// setgid(2) and setuid(2) do that for root, and for the whole process.
+func setIDs(uid, gid int) error {
+	if err := syscall.Setgid(gid); err != nil {
+		return refused("setgid", "root", err)
+	}
+	if err := syscall.Setuid(uid); err != nil {
+		return refused("setuid", "root", err)
+	}
+	return nil
+}
+
+// refuseSurvivors: only Linux has capabilities that could survive.
+func refuseSurvivors(allowNewPrivs bool) error { return nil }
+
+// setNoNewPrivs: only Linux has no_new_privs.
+func setNoNewPrivs() error { return nil }
+
+// prove reads back who we are.
+func (a *account) prove(noNewPrivs bool) error {
+	if r, e := syscall.Getuid(), syscall.Geteuid(); r != a.uid || e != a.uid {
+		return fmt.Errorf("uids are %d %d, not %d", r, e, a.uid)
+	}
+	if r, e := syscall.Getgid(), syscall.Getegid(); r != a.gid || e != a.gid {
+		return fmt.Errorf("gids are %d %d, not %d", r, e, a.gid)
+	}
+	if groups, err := syscall.Getgroups(); err != nil || !a.sameGroups(groups) {
+		return fmt.Errorf("groups are %v (%v), not %v", groups, err, a.groups)
+	}
+	return nil
+}

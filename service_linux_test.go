@@ -1,0 +1,497 @@
+package daemonize
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/madhadron/daemonize/internal/testbed"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// service is a daemon called svc; the variable DO says what its parts do.
+var _ = testbed.Helper("service", func() {
+	do := os.Getenv("DO")
+	config := &Config[string]{
+		Name:             "svc",
+		User:             os.Getenv("AS"),
+		SyslogOptions:    LOG_PID,
+		PidfileDirectory: os.Getenv("DIR"),
+		PrivilegedAction: func() (string, error) {
+			switch do {
+			case "privileged fails":
+				return "", errors.New("port 80 is taken")
+			case "privileged panics":
+				panic("out of luck")
+			case "privileged exits":
+				runtime.Goexit()
+			case "privileged hangs":
+				os.WriteFile("/run/hangs", nil, 0o600)
+				time.Sleep(time.Hour)
+			case "listens", "listens and stops slowly":
+				_, err := net.Listen("tcp", "127.0.0.1:80") // kept open
+				return "a listener", err
+			case "privileged is denied":
+				return "", unix.EACCES
+			}
+			return fmt.Sprintf("made by uid %d", os.Getuid()), nil
+		},
+		Reload: func(context.Context) error {
+			Syslog(LOG_NOTICE, "reloading")
+			if do == "reload fails" {
+				return errors.New("bad config")
+			}
+			return nil
+		},
+	}
+	if ms, err := strconv.Atoi(os.Getenv("STOP_TIMEOUT_MS")); err == nil {
+		config.StopTimeout = time.Duration(ms) * time.Millisecond
+	}
+	Serviced(func(ctx context.Context, made string) error {
+		Syslogf(LOG_INFO, "in action: %s", made)
+		switch do {
+		case "error":
+			return errors.New("lost the thread")
+		case "panic":
+			panic("lost the plot")
+		case "goexit":
+			runtime.Goexit()
+		case "nil":
+			return nil
+		case "ignores TERM":
+			time.Sleep(time.Hour)
+		case "leaves children":
+			if pid := testbed.Fork(); pid > 0 {
+				Syslogf(LOG_INFO, "forked %d", pid)
+			}
+			exec.Command("sleep", "1001").Start()
+		case "slow stop", "listens and stops slowly":
+			<-ctx.Done()
+			time.Sleep(300 * time.Millisecond)
+			return nil
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}, config)
+})
+
+// service is the command for that daemon, with environment settings.
+func serviceCommand(verb string, env ...string) *exec.Cmd {
+	c := testbed.Command("service", verb)
+	c.Env = append(c.Env, env...)
+	return c
+}
+
+// type and see: what a person types, and what it prints and returns.
+func command(t *testing.T, code int, c *exec.Cmd) (stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	c.Stdout, c.Stderr = &out, &err
+	_ = c.Run()
+	require.NotNil(t, c.ProcessState)
+	require.Equal(t, code, c.ProcessState.ExitCode(), "%s\n%s%s", c.Args, out.String(), err.String())
+	return out.String(), err.String()
+}
+
+const svcPidfile = "/run/svc.pid"
+
+// heldBy asserts, from outside, that pid holds the pidfile and that the file
+// says so.
+func heldBy(t *testing.T, path string, pid int) {
+	t.Helper()
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	locks, err := os.ReadFile("/proc/locks")
+	require.NoError(t, err)
+	assert.Regexp(t, fmt.Sprintf(`FLOCK +ADVISORY +WRITE +%d [0-9a-f]+:[0-9a-f]+:%d `, pid, info.Sys().(*syscall.Stat_t).Ino), string(locks))
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, strconv.Itoa(pid), string(text))
+	assert.Equal(t, os.FileMode(0o600), info.Mode())
+	// A daemon that could write could name another process for root to stop.
+	var held []string
+	for fd, to := range testbed.Look(t, pid).FDs {
+		if filepath.Base(to) == filepath.Base(path) {
+			fdinfo, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, fd))
+			require.NoError(t, err)
+			_, flags, _ := strings.Cut(string(fdinfo), "flags:\t")
+			n, err := strconv.ParseInt(strings.Fields(flags)[0], 8, 64)
+			require.NoError(t, err)
+			held = append(held, fmt.Sprintf("access %d, close on exec %t", n&unix.O_ACCMODE, n&unix.O_CLOEXEC != 0))
+		}
+	}
+	assert.Equal(t, []string{"access 0, close on exec true"}, held, "its descriptors of the pidfile")
+}
+
+// nothingLeft asserts that neither a process nor a pidfile is there.
+func nothingLeft(t *testing.T) {
+	t.Helper()
+	testbed.None(t, "service")
+	assert.NoFileExists(t, svcPidfile)
+	assertNoLocks(t)
+}
+
+func assertNoLocks(t *testing.T) {
+	t.Helper()
+	locks, err := os.ReadFile("/proc/locks")
+	require.NoError(t, err)
+	assert.NotContains(t, string(locks), "FLOCK")
+}
+
+// isolateRoot is Isolate for daemons that root starts: in a user namespace
+// there is nobody to become.
+func isolateRoot(t *testing.T) bool {
+	t.Helper()
+	testbed.NeedRoot(t)
+	return testbed.Isolate(t)
+}
+
+func TestServiceFromStartToStop(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	log := startSyslogd(t)
+
+	_, stderr := command(t, 2, testbed.Command("service"))
+	assert.Equal(t, "Usage: svc {start|stop|restart|status|reload|run}\n", stderr)
+	stdout, _ := command(t, 3, serviceCommand("status"))
+	assert.Equal(t, "svc is not running.\n", stdout)
+	_, stderr = command(t, 0, serviceCommand("stop"))
+	assert.Equal(t, "svc: Could not find PID file to stop. Is the process running?\n", stderr)
+
+	stdout, stderr = command(t, 0, serviceCommand("start"))
+	assert.Empty(t, stdout+stderr)
+	pid := testbed.One(t, "service")
+	heldBy(t, svcPidfile, pid)
+	stdout, _ = command(t, 0, serviceCommand("status"))
+	assert.Equal(t, fmt.Sprintf("svc is running (pid %d).\n", pid), stdout)
+
+	_, stderr = command(t, 1, serviceCommand("start"))
+	assert.Equal(t, fmt.Sprintf("svc: PID file exists. Process already running? (pid %d holds /var/run/svc.pid)\n", pid), stderr)
+	assert.Equal(t, pid, testbed.One(t, "service"))
+
+	stdout, stderr = command(t, 0, serviceCommand("reload"))
+	assert.Empty(t, stdout+stderr)
+	log.has(t, "daemon.notice svc[%d]: reloading", pid)
+
+	stdout, stderr = command(t, 0, serviceCommand("restart"))
+	assert.Empty(t, stdout+stderr)
+	second := testbed.One(t, "service")
+	assert.NotEqual(t, pid, second)
+	heldBy(t, svcPidfile, second)
+
+	stdout, stderr = command(t, 0, serviceCommand("stop"))
+	assert.Empty(t, stdout+stderr)
+	nothingLeft(t)
+	_, _ = command(t, 0, serviceCommand("restart")) // starts what was down
+	testbed.One(t, "service")
+	_, _ = command(t, 0, serviceCommand("stop"))
+	nothingLeft(t)
+
+	log.has(t, "daemon.notice svc[%d]: Starting.", pid)
+	log.has(t, "daemon.info svc[%d]: in action: made by uid 0", pid)
+	log.has(t, "daemon.notice svc[%d]: Exiting.", pid)
+	log.has(t, "daemon.notice svc[%d]: Starting.", second)
+}
+
+func TestServiceWithoutSyslogd(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	command(t, 0, serviceCommand("start"))
+	heldBy(t, svcPidfile, testbed.One(t, "service"))
+	command(t, 0, serviceCommand("stop"))
+	nothingLeft(t)
+}
+
+func TestActionsEnd(t *testing.T) {
+	for _, c := range []struct {
+		do     string
+		code   int
+		logged []string // of the daemon, in order, between in action and Exiting
+	}{
+		{"nil", 0, nil},
+		{"error", 1, []string{"daemon.err svc[%d]: lost the thread"}},
+		{"panic", 1, []string{"daemon.err svc[%d]: panic: lost the plot", "goroutine "}},
+		{"goexit", 1, []string{"daemon.err svc[%d]: it ended its goroutine (runtime.Goexit)"}},
+	} {
+		t.Run(c.do, func(t *testing.T) {
+			if !isolateRoot(t) {
+				return
+			}
+			testbed.Subreaper(t)
+			log := startSyslogd(t)
+			_, stderr := command(t, 0, serviceCommand("start", "DO="+c.do, "AS=root"))
+			assert.Empty(t, stderr, "it was ready")
+			log.has(t, "Exiting.")
+			_, rest, ok := strings.Cut(log.text(), " svc[")
+			require.True(t, ok)
+			pid, err := strconv.Atoi(rest[:strings.IndexByte(rest, ']')])
+			require.NoError(t, err)
+			for _, line := range c.logged {
+				if strings.Contains(line, "%d") {
+					line = fmt.Sprintf(line, pid)
+				}
+				assert.Contains(t, log.text(), line)
+			}
+			assert.Equal(t, c.code, testbed.ExitOf(t, pid).ExitStatus())
+			nothingLeft(t)
+		})
+	}
+}
+
+func TestStartThatFails(t *testing.T) {
+	for _, c := range []struct {
+		do, says string
+		code     int
+	}{
+		{"privileged fails", "svc: privileged action: port 80 is taken\n", 1},
+		{"privileged is denied", "svc: privileged action: permission denied\n", 1},
+		{"privileged exits", "svc: privileged action: it ended its goroutine (runtime.Goexit)\n", 1},
+		{"privileged panics", "svc: privileged action: panic: out of luck\ngoroutine ", 1},
+	} {
+		t.Run(c.do, func(t *testing.T) {
+			if !isolateRoot(t) {
+				return
+			}
+			log := startSyslogd(t)
+			_, stderr := command(t, c.code, serviceCommand("start", "DO="+c.do))
+			if strings.HasSuffix(c.says, "\n") {
+				assert.Equal(t, c.says, stderr)
+			} else {
+				assert.Contains(t, stderr, c.says)
+			}
+			nothingLeft(t)
+			log.has(t, "daemon.err svc[")
+			log.has(t, "%s", strings.TrimPrefix(strings.SplitN(c.says, "\n", 2)[0], "svc: "))
+		})
+	}
+}
+
+func TestInterruptedStartLeavesNothing(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	c := serviceCommand("start", "DO=privileged hangs")
+	require.NoError(t, c.Start())
+	testbed.Eventually(t, func() bool { _, err := os.Stat("/run/hangs"); return err == nil }, "the privileged action")
+	stdout, _ := command(t, 0, serviceCommand("status"))
+	assert.Equal(t, "svc is starting.\n", stdout)
+	_, stderr := command(t, 1, serviceCommand("start"))
+	assert.Equal(t, "svc: PID file exists. Process already running? (/var/run/svc.pid is locked by a process that is just starting)\n", stderr)
+	require.NoError(t, c.Process.Signal(unix.SIGINT))
+	_ = c.Wait()
+	nothingLeft(t)
+}
+
+func TestReloadErrorIsLoggedAndTheDaemonGoesOn(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	log := startSyslogd(t)
+	command(t, 0, serviceCommand("start", "DO=reload fails"))
+	pid := testbed.One(t, "service")
+	command(t, 0, serviceCommand("reload"))
+	log.has(t, "daemon.err svc[%d]: reload: bad config", pid)
+	assert.Equal(t, pid, testbed.One(t, "service"))
+}
+
+// TestNotRootRunsAsItself is a user's daemon, in a directory of the user's.
+func TestNotRootRunsAsItself(t *testing.T) {
+	dir, uid := private(t), os.Getuid()
+	as := func(c *exec.Cmd) *exec.Cmd { return c }
+	if uid == 0 {
+		if !testbed.Isolate(t) {
+			return
+		}
+		dir, uid = "/run/user", 65534
+		require.NoError(t, os.Mkdir(dir, 0o700))
+		require.NoError(t, os.Chown(dir, uid, uid))
+		as = func(c *exec.Cmd) *exec.Cmd { return testbed.As(t, uint32(uid), c) }
+	}
+	user := func(verb string, env ...string) *exec.Cmd {
+		return as(serviceCommand(verb, append(env, "DIR="+dir)...))
+	}
+	path := filepath.Join(dir, "svc.pid")
+	holder := func() int {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		pid, err := strconv.Atoi(string(text))
+		require.NoError(t, err)
+		return pid
+	}
+	command(t, 0, user("start"))
+	pid := holder()
+	heldBy(t, path, pid)
+	status := testbed.Status(t, pid, 0)
+	assert.Equal(t, fmt.Sprintf("%[1]d\t%[1]d\t%[1]d\t%[1]d", uid), status["Uid"])
+	stdout, _ := command(t, 0, user("status"))
+	assert.Equal(t, fmt.Sprintf("svc is running (pid %d).\n", pid), stdout)
+	command(t, 0, user("restart"))
+	assert.NotEqual(t, pid, holder())
+	pid = holder()
+	command(t, 0, user("stop"))
+	assert.False(t, testbed.Alive(pid))
+	assert.NoFileExists(t, path)
+}
+
+func TestRootRefusesAnotherUsersDirectory(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	require.NoError(t, os.Mkdir("/run/user", 0o700))
+	require.NoError(t, os.Chown("/run/user", 65534, 65534))
+	_, stderr := command(t, 6, serviceCommand("start", "DIR=/run/user"))
+	assert.Equal(t, "svc: pidfile directory /run/user: owned by uid 65534, neither root nor us, who could replace the pidfile: chown it\n", stderr)
+	nothingLeft(t)
+}
+
+func TestRootBecomesTheDaemonUser(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	log := startSyslogd(t)
+	command(t, 0, serviceCommand("start"))
+	pid := testbed.One(t, "service")
+	for _, tid := range testbed.Threads(t, pid) {
+		status := testbed.Status(t, pid, tid)
+		assert.Equal(t, "1\t1\t1\t1", status["Uid"])
+		assert.Equal(t, "1\t1\t1\t1", status["Gid"])
+		assert.Equal(t, "1", status["Groups"])
+		assert.Equal(t, "0000000000000000", status["CapEff"])
+	}
+	assert.Equal(t, "0022", testbed.Status(t, pid, 0)["Umask"])
+	log.has(t, "in action: made by uid 0")
+	// It cannot remove its file from /run; root's stop does.
+	require.NoError(t, unix.Kill(pid, unix.SIGTERM))
+	testbed.None(t, "service")
+	stdout, _ := command(t, 1, serviceCommand("status"))
+	assert.Equal(t, "svc is dead, but its pidfile /var/run/svc.pid is left.\n", stdout)
+	command(t, 0, serviceCommand("stop"))
+	assert.NoFileExists(t, svcPidfile)
+}
+
+func TestBadConfigIsRefusedBeforeAnythingIsTouched(t *testing.T) {
+	nop := func(context.Context, struct{}) error { return nil }
+	for _, c := range []struct {
+		config Config[struct{}]
+		says   string
+	}{
+		{Config[struct{}]{Name: "."}, `daemonize: the daemon's name "." names no file: `},
+		{Config[struct{}]{Name: ".."}, `names no file`},
+		{Config[struct{}]{Name: "a/b"}, `contains '/'`},
+		{Config[struct{}]{Name: "a\x00b"}, `contains a control character`},
+		{Config[struct{}]{Name: "a\nb"}, `contains a control character`},
+		{Config[struct{}]{Name: strings.Repeat("n", 201)}, `is too long`},
+		{Config[struct{}]{PidfileDirectory: "run"}, `PidfileDirectory "run" is not an absolute path`},
+		{Config[struct{}]{Umask: 0o1000}, `Umask 01000 is more than`},
+		{Config[struct{}]{StopTimeout: -1}, `cannot be negative`},
+		{Config[struct{}]{RespawnDelay: -1}, `cannot be negative`},
+		{Config[struct{}]{SyslogOptions: 1 << 20}, `SyslogOptions 0x100000: only openlog(3)'s`},
+	} {
+		_, err := New(nop, &c.config)
+		require.Error(t, err)
+		assert.Contains(t, err.Error(), c.says)
+		assert.Equal(t, 6, exitCode(err))
+	}
+	_, err := New[struct{}](nil, nil)
+	assert.EqualError(t, err, "daemonize: the action is nil")
+	_, err = New(nop, &Config[struct{}]{Name: strings.Repeat("n", 200)})
+	assert.NoError(t, err)
+}
+
+func TestEmptyNameOfTheProgramIsRefused(t *testing.T) {
+	c := testbed.Command("unnamed", "start")
+	c.Args[0] = ".."
+	_, stderr := command(t, 6, c)
+	assert.Contains(t, stderr, `the daemon's name ".." names no file`)
+}
+
+var _ = testbed.Helper("unnamed", func() {
+	Serviced(func(context.Context, int) error { return nil }, nil)
+})
+
+func TestUsage(t *testing.T) {
+	for _, args := range [][]string{{}, {""}, {"begin"}, {"START"}, {"start", "stop"}, {"start", ""}, {"-h"}} {
+		_, stderr := command(t, 2, testbed.Command("service", args...))
+		assert.Equal(t, "Usage: svc {start|stop|restart|status|reload|run}\n", stderr)
+	}
+}
+
+func TestMarkerByHandStopsNoStatus(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	command(t, 0, serviceCommand("start"))
+	pid := testbed.One(t, "service")
+	stdout, _ := command(t, 0, serviceCommand("status", marker+"=1:2"))
+	assert.Equal(t, fmt.Sprintf("svc is running (pid %d).\n", pid), stdout)
+	_, stderr := command(t, 1, serviceCommand("restart", marker+"=1:2"))
+	assert.Contains(t, stderr, "the environment variable DAEMONIZE_BOOT was set")
+	assert.Equal(t, pid, testbed.One(t, "service"), "restart that cannot start stops nothing")
+	command(t, 0, serviceCommand("stop", marker+"="))
+	nothingLeft(t)
+}
+
+// userProgram drives a Service by its methods, as a program with a command
+// line of its own.
+var _ = testbed.Helper("methods", func() {
+	s, err := New(func(ctx context.Context, _ int) error { <-ctx.Done(); return nil }, &Config[int]{Name: "svc"})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(s.Status())
+	fmt.Println(s.Stop() == ErrNotRunning)
+	err = s.Start()
+	fmt.Println(err) // never in the daemon
+	status, err := s.Status()
+	fmt.Println(status.State, status.PID > 0, err)
+	fmt.Println(s.Start())
+	fmt.Println(s.Reload())
+	fmt.Println(s.Stop())
+	fmt.Println(s.Status())
+})
+
+func TestMethodsForOtherCommandLines(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	stdout, stderr := command(t, 0, testbed.Command("methods"))
+	assert.Equal(t, `{not running 0 } <nil>
+true
+<nil>
+running true <nil>
+daemonize: a process can become or launch a daemon only once: this is its second call
+reload: this daemon has nothing to reload: unsupported operation
+<nil>
+{not running 0 } <nil>
+`, stdout)
+	assert.Empty(t, stderr)
+	testbed.None(t, "methods")
+}
+
+// TestRestartWaitsForThePort: the new daemon binds what the old one had.
+func TestRestartWaitsForThePort(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	for _, do := range []string{"listens", "listens and stops slowly"} {
+		for range 3 {
+			command(t, 0, serviceCommand("restart", "DO="+do))
+		}
+	}
+	heldBy(t, svcPidfile, testbed.One(t, "service"))
+}
