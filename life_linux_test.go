@@ -197,7 +197,7 @@ func (h *lifeLog) forget() {
 // lifeCommand is `life verb` with variables.
 func lifeCommand(verb string, env ...string) *exec.Cmd {
 	c := testbed.Command("life", verb)
-	c.Env = append(append(c.Env, "GORACE=atexit_sleep_ms=0"), env...)
+	c.Env = append(c.Env, env...)
 	return c
 }
 
@@ -314,7 +314,6 @@ var _ = testbed.Helper("perror", func() {
 func needPerror(t *testing.T) {
 	t.Helper()
 	c := testbed.Command("perror")
-	c.Env = append(c.Env, "GORACE=atexit_sleep_ms=0")
 	out, err := c.CombinedOutput()
 	require.NoError(t, err)
 	if !strings.Contains(string(out), "echo") {
@@ -422,17 +421,22 @@ func TestRunGoesOnWithoutAPidfile(t *testing.T) {
 		return
 	}
 	needPerror(t)
-	dirs := map[string]string{"missing": filepath.Join(t.TempDir(), "missing"), "forbidden": t.TempDir(), "read-only": t.TempDir(), "full": t.TempDir()}
+	dirs := map[string]string{"missing": filepath.Join(t.TempDir(), "missing"), "forbidden": t.TempDir(), "read-only": t.TempDir(), "full": t.TempDir(), "no room": t.TempDir()}
 	if os.Geteuid() == 0 {
 		delete(dirs, "forbidden") // nothing is, for root
 		require.NoError(t, unix.Mount("tmpfs", dirs["read-only"], "tmpfs", unix.MS_RDONLY, "mode=755"))
 		require.NoError(t, unix.Mount("tmpfs", dirs["full"], "tmpfs", 0, "mode=755,nr_inodes=1"))
+		require.NoError(t, unix.Mount("tmpfs", dirs["no room"], "tmpfs", 0, "mode=755,size=4k"))
+		require.ErrorIs(t, os.WriteFile(dirs["no room"]+"/fill", make([]byte, 1<<20), 0o600), unix.ENOSPC)
 		t.Cleanup(func() {
-			assert.NoError(t, errors.Join(unix.Unmount(dirs["read-only"], 0), unix.Unmount(dirs["full"], 0)))
+			for _, name := range []string{"read-only", "full", "no room"} {
+				assert.NoError(t, unix.Unmount(dirs[name], 0))
+			}
 		})
 	} else {
 		delete(dirs, "read-only")
 		delete(dirs, "full")
+		delete(dirs, "no room")
 		require.NoError(t, os.Chmod(dirs["forbidden"], 0o500))
 	}
 	for name, dir := range dirs {
@@ -441,6 +445,9 @@ func TestRunGoesOnWithoutAPidfile(t *testing.T) {
 			r.says("run 1")
 			assert.Contains(t, r.stderr.String(), "no pidfile")
 			assert.Contains(t, r.stderr.String(), dir)
+			second, said := do(t, "run", "LIFE_DIR="+dir, "LIFE_ACTION=fail")
+			assert.Equal(t, 1, second)
+			assert.Equal(t, name == "no room", strings.Contains(said, "already running?"), "%s", said)
 			r.kill(unix.SIGTERM)
 			assert.Equal(t, 0, r.exits())
 		})

@@ -52,6 +52,8 @@ func stderrIsJournal() bool {
 	return unix.Fstat(2, &st) == nil && os.Getenv("JOURNAL_STREAM") == fmt.Sprintf("%d:%d", uint64(st.Dev), uint64(st.Ino))
 }
 
+const noPidfile = "no pidfile, so stop, status and reload do not find it: "
+
 // lock takes the pidfile. In the foreground a daemon can do without, say in
 // a container whose root is read-only; but not beside another one.
 func (s *service) lock() (*pidfile, error) {
@@ -66,7 +68,7 @@ func (s *service) lock() (*pidfile, error) {
 	if status, _ := probe(s.pidfile); status.State == Running {
 		return nil, &RunningError{s.pidfile, status.PID}
 	}
-	s.notices = append(s.notices, fmt.Sprintf("no pidfile, so nothing keeps a second one from running, and stop, status and reload do not find it: %v", err))
+	s.notices = append(s.notices, noPidfile+err.Error()+"; nothing keeps a second one from running")
 	return nil, nil
 }
 
@@ -83,6 +85,7 @@ func (s *service) untilReady() (over func()) {
 	go func() {
 		select {
 		case <-signals:
+			s.notify.stopping()
 			tell(LOG_ERR, errToldToStop.Error())
 			s.letGo()
 			os.Exit(exitFailed)

@@ -221,6 +221,13 @@ func checkName(name string) error {
 // and written, and the privileges are dropped. If the launcher goes away before that,
 // the daemon ends, too. A process can launch one daemon only: the copy that
 // becomes it runs main up to the first Start.
+//
+// If the Go runtime ends the daemon, after a panic in a goroutine of its own,
+// concurrent map writes or a signal in C code, what it prints is kept in
+// NAME.crash beside the pidfile (debug.SetCrashOutput): Status shows the
+// first line, and the next Start or Run writes all of it to syslog and clears it.
+// A clean end leaves no such file; where the daemon's user has no right
+// to unlink it, Stop does, if it is empty.
 func (s *Service[T]) Start() error { return s.s.start(nil) }
 
 // Stop ends the daemon that holds the pidfile: SIGTERM, and SIGKILL after
@@ -249,6 +256,7 @@ func (s *Service[T]) Status() (Status, error) { return s.s.status() }
 // Config.Umask; standard input, output and error and all descriptors
 // stay. It returns what the action returns, nil if that is context.Canceled;
 // SIGTERM and Ctrl-C end the action's context, and a second Ctrl-C ends the process.
+// As PID 1 it reaps no children but its own: if they leave orphans, put an init before it.
 //
 // What is logged goes to standard error as well, unless systemd's journal reads
 // that and would have it twice (JOURNAL_STREAM of systemd.exec(5)). If
@@ -513,8 +521,12 @@ func (s *service) serve(up starting) (err error) {
 	defer stop()
 	over()
 	if lock != nil {
-		if err := lock.write(fmt.Sprint(os.Getpid())); err != nil {
+		err := lock.write(fmt.Sprint(os.Getpid()))
+		if err != nil && (!s.inForeground || !unwritable(err)) {
 			return err
+		}
+		if err != nil { // the lock alone keeps a second one from running
+			tell(LOG_WARNING, noPidfile+err.Error())
 		}
 	}
 	up.stage("while it dropped its privileges")
@@ -524,8 +536,8 @@ func (s *service) serve(up starting) (err error) {
 	if ctx.Err() != nil {
 		return errToldToStop
 	}
-	go s.serveReloads(ctx, hangups) // not before: Reload is not for root to run
 	up.ready()
+	go s.serveReloads(ctx, hangups) // not before the drop: Reload is not for root to run
 	return s.act(ctx)
 }
 

@@ -39,7 +39,6 @@ func TestFlagsBeforeTheVerbAndARelativePath(t *testing.T) {
 	greeter := func(verb string, flags ...string) (int, string) {
 		c := testbed.Command("flags", append(append([]string{"-pidfile-directory", dir}, flags...), verb)...)
 		c.Dir = dir
-		c.Env = append(c.Env, "GORACE=atexit_sleep_ms=0")
 		out, _ := c.CombinedOutput()
 		require.NotNil(t, c.ProcessState)
 		return c.ProcessState.ExitCode(), string(out)

@@ -90,3 +90,10 @@ func TestLSBScript(t *testing.T) {
 	assert.Equal(t, 6, code, said)
 	assert.Contains(t, said, "is a directory: refused")
 }
+
+// TestScriptsParse is all that is known of the OpenRC script without OpenRC.
+func TestScriptsParse(t *testing.T) {
+	for _, script := range []string{"stillalive.sh", "stillalive.openrc"} {
+		ok(t, "sh -n "+script)
+	}
+}

@@ -12,7 +12,7 @@ func TestSubcommands(t *testing.T) {
 	dir := t.TempDir()
 	counter := func(verb string) (int, string) {
 		c := testbed.Command("subcommands", verb)
-		c.Env = append(c.Env, "GORACE=atexit_sleep_ms=0", "XDG_RUNTIME_DIR="+dir)
+		c.Env = append(c.Env, "XDG_RUNTIME_DIR="+dir)
 		out, _ := c.CombinedOutput()
 		require.NotNil(t, c.ProcessState)
 		return c.ProcessState.ExitCode(), string(out)
