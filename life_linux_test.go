@@ -305,22 +305,6 @@ func needRoot(t *testing.T) bool {
 	return testbed.Isolate(t)
 }
 
-// needPerror skips where LOG_PERROR does nothing yet.
-var _ = testbed.Helper("perror", func() {
-	Openlog("perror", LOG_PERROR, LOG_DAEMON)
-	Syslog(LOG_INFO, "echo")
-})
-
-func needPerror(t *testing.T) {
-	t.Helper()
-	c := testbed.Command("perror")
-	out, err := c.CombinedOutput()
-	require.NoError(t, err)
-	if !strings.Contains(string(out), "echo") {
-		t.Skip("needs LOG_PERROR, which this build's syslog lacks")
-	}
-}
-
 func pidIn(t *testing.T, file string) int {
 	t.Helper()
 	var pid int
@@ -336,7 +320,6 @@ func TestRunIsTheDaemonInTheForeground(t *testing.T) {
 	if !isolateIfRoot(t) {
 		return
 	}
-	needPerror(t)
 	dir := "LIFE_DIR=" + lifeDirectory(t)
 	pidfile := strings.TrimPrefix(dir, "LIFE_DIR=") + "/life.pid"
 	for _, sig := range []syscall.Signal{unix.SIGINT, unix.SIGTERM} {
@@ -372,7 +355,6 @@ func TestRunEndsWithTheActionsError(t *testing.T) {
 	if !isolateIfRoot(t) {
 		return
 	}
-	needPerror(t)
 	dir := "LIFE_DIR=" + lifeDirectory(t)
 	code, said := do(t, "run", dir, "LIFE_ACTION=fail")
 	assert.Equal(t, 1, code)
@@ -386,7 +368,6 @@ func TestSecondCtrlCEndsRunAtOnce(t *testing.T) {
 	if !isolateIfRoot(t) {
 		return
 	}
-	needPerror(t)
 	r := runInForeground(t, lifeCommand("run", "LIFE_DIR="+lifeDirectory(t), "LIFE_ACTION=deaf"))
 	r.says("run 1")
 	testbed.Eventually(t, func() bool {
@@ -405,7 +386,6 @@ func TestRunEndsCleanlyBeforeItIsReady(t *testing.T) {
 	if !isolateIfRoot(t) {
 		return
 	}
-	needPerror(t)
 	dir := lifeDirectory(t)
 	r := runInForeground(t, lifeCommand("run", "LIFE_DIR="+dir, "LIFE_PRIVILEGED=hang"))
 	r.says("hanging")
@@ -420,7 +400,6 @@ func TestRunGoesOnWithoutAPidfile(t *testing.T) {
 	if !isolateIfRoot(t) {
 		return
 	}
-	needPerror(t)
 	dirs := map[string]string{"missing": filepath.Join(t.TempDir(), "missing"), "forbidden": t.TempDir(), "read-only": t.TempDir(), "full": t.TempDir(), "no room": t.TempDir()}
 	if os.Geteuid() == 0 {
 		delete(dirs, "forbidden") // nothing is, for root
@@ -479,7 +458,6 @@ func TestRunAsPID1(t *testing.T) {
 	if !needRoot(t) {
 		return
 	}
-	needPerror(t)
 	for _, privileged := range []string{"", "hang"} {
 		c := lifeCommand("run", "LIFE_PRIVILEGED="+privileged)
 		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
@@ -501,7 +479,6 @@ func TestRunLeavesStderrToTheJournal(t *testing.T) {
 	if !isolateIfRoot(t) {
 		return
 	}
-	needPerror(t)
 	dir := lifeDirectory(t)
 	for _, mine := range []bool{true, false} {
 		file, err := os.CreateTemp(t.TempDir(), "stderr")
@@ -579,7 +556,6 @@ func TestRunTellsOfANotifySocketThatIsNoUse(t *testing.T) {
 	if !isolateIfRoot(t) {
 		return
 	}
-	needPerror(t)
 	for _, name := range []string{"/nonexistent/notify", "relative", "vsock:2:9999"} {
 		r := runInForeground(t, lifeCommand("run", "LIFE_DIR="+lifeDirectory(t), "NOTIFY_SOCKET="+name))
 		r.says("run 1")
@@ -603,7 +579,6 @@ func TestSocketActivationReachesTheActionAndNoChild(t *testing.T) {
 	if !isolateIfRoot(t) {
 		return
 	}
-	needPerror(t)
 	dir := lifeDirectory(t)
 	var files []*os.File
 	var addrs []string
@@ -682,7 +657,6 @@ func TestHangupIsIgnoredWithoutReload(t *testing.T) {
 	if !isolateIfRoot(t) {
 		return
 	}
-	needPerror(t)
 	r := runInForeground(t, lifeCommand("run", "LIFE_DIR="+lifeDirectory(t)))
 	r.says("run 1")
 	r.kill(unix.SIGHUP)
@@ -698,7 +672,6 @@ func TestFailedActionRunsAgain(t *testing.T) {
 	if !isolateIfRoot(t) {
 		return
 	}
-	needPerror(t)
 	code, said := do(t, "run", "LIFE_DIR="+lifeDirectory(t), "LIFE_ACTION=errors", "LIFE_RESPAWN=30ms")
 	assert.Equal(t, 0, code, "nil ends it")
 	wanted := []string{
@@ -719,7 +692,6 @@ func TestSIGTERMEndsTheWaitAtOnce(t *testing.T) {
 	if !isolateIfRoot(t) {
 		return
 	}
-	needPerror(t)
 	r := runInForeground(t, lifeCommand("run", "LIFE_DIR="+lifeDirectory(t), "LIFE_ACTION=fail", "LIFE_RESPAWN=5s"))
 	r.says("restarting in 5 seconds")
 	start := time.Now()
@@ -733,7 +705,6 @@ func TestFatalEndsIt(t *testing.T) {
 	if !isolateIfRoot(t) {
 		return
 	}
-	needPerror(t)
 	code, said := do(t, "run", "LIFE_DIR="+lifeDirectory(t), "LIFE_ACTION=fatal", "LIFE_RESPAWN=5s")
 	assert.Equal(t, 1, code)
 	assert.Contains(t, said, "life: wrapped: no config")

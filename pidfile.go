@@ -44,7 +44,9 @@ func (e *RunningError) Error() string {
 }
 
 // ErrNotRunning says that no process holds the pidfile. The text is pydaemonize's.
-var ErrNotRunning = errors.New("Could not find PID file to stop. Is the process running?") //nolint:staticcheck // a sentence, for people
+//
+//lint:ignore ST1005 a sentence, for people
+var ErrNotRunning = errors.New("Could not find PID file to stop. Is the process running?")
 
 // State is what can be proved of a daemon by its pidfile.
 type State int
@@ -83,8 +85,9 @@ type Status struct {
 
 // pidfile is one that this process has locked.
 type pidfile struct {
-	path string
-	file *os.File // read-only: a daemon that could write could name another process for root to stop
+	path  string
+	file  *os.File // read-only: a daemon that could write could name another process for root to stop
+	claim int      // see claim; -1 for none
 }
 
 // acquire creates and locks the pidfile at path and erases what it says. A
@@ -121,14 +124,16 @@ func tryAcquire(path string) (*pidfile, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pidfile{path, f}
+	p := &pidfile{path: path, file: f, claim: -1}
 	if err := p.lock(); err != nil {
 		f.Close()
 		return nil, err
 	}
-	if pid := deletedHolder(path); pid != 0 {
-		p.remove()
-		return nil, &RunningError{path, pid} // somebody removed it under a live daemon
+	if p.claim = claim(path); p.claim < 0 {
+		if pid := findDeletedHolder(path); pid != 0 {
+			p.remove()
+			return nil, &RunningError{path, pid} // somebody removed it under a live daemon
+		}
 	}
 	if err := sysCloseInForks(int(f.Fd())); err != nil {
 		f.Close()
@@ -189,6 +194,9 @@ func (p *pidfile) remove() {
 	}
 	_ = sysCloseInForks(-1)
 	p.file.Close()
+	if p.claim >= 0 {
+		unix.Close(p.claim)
+	}
 }
 
 // isInPlace is true while the path leads to the file that we hold.
@@ -598,7 +606,7 @@ func tidy(path string) {
 	if err != nil {
 		return
 	}
-	p := &pidfile{path, f}
+	p := &pidfile{path: path, file: f, claim: -1}
 	if free, err := flock(f, unix.LOCK_EX); err == nil && free && p.isInPlace() {
 		tidyCrash(path)
 		_ = os.Remove(path)

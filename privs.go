@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -386,15 +387,17 @@ func (a *account) environment() error {
 }
 
 // regain tries to become root again, every way that a capability or a saved
-// id would allow; each must fail.
+// id would allow; each must fail. One thread tries: prove has shown that all are alike.
 func (a *account) regain() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	const end = "not proved, so the process must end: %s brought back what root had"
 	switch {
-	case syscall.Setgroups([]int{0}) == nil:
+	case threadSetgroups(0) == nil:
 		return fmt.Errorf(end, "setgroups")
-	case a.gid != 0 && syscall.Setgid(0) == nil:
+	case a.gid != 0 && threadSetgid(0) == nil:
 		return fmt.Errorf(end, "setgid(0)")
-	case syscall.Setuid(0) == nil:
+	case threadSetuid(0) == nil:
 		return fmt.Errorf(end, "setuid(0)")
 	}
 	return nil

@@ -390,6 +390,11 @@ func (s *service) start(watch func(string)) error {
 	if err := s.mayStart(); err != nil {
 		return err
 	}
+	if os.Geteuid() != 0 { // root's daemon looks itself, and says the same
+		if _, err := resolveAccount(s.name, s.user, s.group); err != nil {
+			return err
+		}
+	}
 	if status, _ := probe(s.pidfile); status.State == Running {
 		return &RunningError{s.pidfile, status.PID}
 	}
@@ -410,6 +415,9 @@ func (s *service) restart(watch func(string)) error {
 		if err := s.mayStart(); err != nil {
 			return err
 		}
+		if _, err := resolveAccount(s.name, s.user, s.group); err != nil {
+			return err
+		}
 		if watch != nil {
 			watch(s.waitsForEnd())
 		}
@@ -425,11 +433,7 @@ func (s *service) mayStart() error {
 	if err := mayLaunch(); err != nil {
 		return err
 	}
-	if err := checkDirectory(filepath.Dir(s.pidfile)); err != nil {
-		return err
-	}
-	_, err := resolveAccount(s.name, s.user, s.group)
-	return err
+	return checkDirectory(filepath.Dir(s.pidfile))
 }
 
 var errNoReload = fmt.Errorf("reload: this daemon has nothing to reload: %w", errors.ErrUnsupported)

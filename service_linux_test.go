@@ -61,7 +61,9 @@ var _ = testbed.Helper("service", func() {
 		config.StopTimeout = time.Duration(ms) * time.Millisecond
 	}
 	Serviced(func(ctx context.Context, made string) error {
-		Syslogf(LOG_INFO, "in action: %s", made)
+		if do != "says nothing" {
+			Syslogf(LOG_INFO, "in action: %s", made)
+		}
 		switch do {
 		case "error":
 			return errors.New("lost the thread")
@@ -237,7 +239,7 @@ func TestActionsEnd(t *testing.T) {
 			_, stderr := command(t, 0, serviceCommand("start", "DO="+c.do, "AS=root"))
 			assert.Empty(t, stderr, "it was ready")
 			log.has(t, "Exiting.")
-			_, rest, ok := strings.Cut(log.text(), " svc[")
+			_, rest, ok := strings.Cut(log.Text(t), " svc[")
 			require.True(t, ok)
 			pid, err := strconv.Atoi(rest[:strings.IndexByte(rest, ']')])
 			require.NoError(t, err)
@@ -245,7 +247,7 @@ func TestActionsEnd(t *testing.T) {
 				if strings.Contains(line, "%d") {
 					line = fmt.Sprintf(line, pid)
 				}
-				assert.Contains(t, log.text(), line)
+				assert.Contains(t, log.Text(t), line)
 			}
 			assert.Equal(t, c.code, testbed.ExitOf(t, pid).ExitStatus())
 			nothingLeft(t)
@@ -494,4 +496,32 @@ func TestRestartWaitsForThePort(t *testing.T) {
 		}
 	}
 	heldBy(t, svcPidfile, testbed.One(t, "service"))
+}
+
+// TestStoppedSyslogdHoldsNothingUp: a syslog daemon that takes no messages
+// blocks whoever sends one, for ever.
+func TestStoppedSyslogdHoldsNothingUp(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	testbed.Subreaper(t)
+	log := startSyslogd(t)
+	log.Signal(t, unix.SIGSTOP)
+	s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(s)
+	require.NoError(t, unix.Connect(s, &unix.SockaddrUnix{Name: "/dev/log"}))
+	for err = nil; err == nil; {
+		_, err = unix.SendmsgN(s, []byte("<14>full"), nil, nil, unix.MSG_DONTWAIT)
+	}
+	require.Equal(t, unix.EAGAIN, err)
+
+	began := time.Now()
+	command(t, 0, serviceCommand("start", "DO=says nothing"))
+	pid := testbed.One(t, "service")
+	command(t, 0, serviceCommand("stop"))
+	assert.Less(t, time.Since(began), 3*time.Second)
+	assert.Equal(t, 0, testbed.ExitOf(t, pid).ExitStatus(), "SIGTERM, not SIGKILL")
+	nothingLeft(t)
+	log.Signal(t, unix.SIGCONT)
 }
