@@ -98,7 +98,7 @@ var errSecondCall = errors.New("daemonize: a process can become or launch a daem
 // error has reached the launcher already. No privilege is needed.
 func Detach(nochdir, noclose bool) (ready func(error), err error) {
 	if !isDaemon() {
-		err := launch(noclose)
+		err := launch(noclose, func(string) {})
 		if err == nil {
 			os.Exit(exitDone)
 		}
@@ -167,8 +167,8 @@ func mayLaunch() error {
 }
 
 // launch starts the copy of this program that becomes the daemon and waits
-// for its verdict; nil means that it is ready.
-func launch(noclose bool) error {
+// for its verdict; nil means that it is ready. watch hears how far it has come.
+func launch(noclose bool, watch func(stage string)) error {
 	if err := mayLaunch(); err != nil {
 		return err
 	}
@@ -214,7 +214,7 @@ func launch(noclose bool) error {
 	}
 	theirs.Close()
 	theirStderr.Close()
-	return await(report, stderr, child)
+	return await(report, stderr, child, watch)
 }
 
 // originDir is the directory to start the copy in: "" where it is ours.

@@ -76,6 +76,11 @@ func (s State) String() string {
 type Status struct {
 	State State
 	PID   int // of the daemon when Running; 0 if it is starting or not known
+
+	// Crash is the first line that the Go runtime printed when the last
+	// daemon crashed; the next start logs all of it. "": it did not, or
+	// we may not see it.
+	Crash string
 }
 
 // pidfile is one that this process has locked.
@@ -360,7 +365,7 @@ func probe(path string) (Status, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if pid := deletedHolder(path); pid != 0 {
-			return Status{Running, pid}, nil
+			return Status{State: Running, PID: pid}, nil
 		}
 		return Status{State: Stopped}, nil
 	case errors.Is(err, fs.ErrPermission):
@@ -386,7 +391,7 @@ func probe(path string) (Status, error) {
 		}
 		return Status{State: Unknown}, elsewhere(path, pid)
 	}
-	return Status{Running, pid}, nil
+	return Status{State: Running, PID: pid}, nil
 }
 
 // elsewhere is a lock whose holder is not to be seen.
@@ -403,7 +408,7 @@ func probeUnprivileged(path string, denied error) (Status, error) {
 	case pid == 0:
 		return Status{State: Dead}, nil
 	}
-	return Status{Running, pid}, nil
+	return Status{State: Running, PID: pid}, nil
 }
 
 // holder is a daemon proved to hold its pidfile.
@@ -603,6 +608,7 @@ func tidy(path string) {
 	}
 	p := &pidfile{path: path, file: f, claim: -1}
 	if free, err := flock(f, unix.LOCK_EX); err == nil && free && p.isInPlace() {
+		tidyCrash(path)
 		_ = os.Remove(path)
 	}
 	f.Close()

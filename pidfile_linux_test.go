@@ -185,7 +185,7 @@ func TestRecycledPIDIsNotTouched(t *testing.T) {
 	testbed.Eventually(t, func() bool { return unix.Kill(pid, 0) == unix.ESRCH }, "the zombie's end")
 	innocentWithPID(t, pid)
 	command(t, 1, serviceCommand("status"))
-	command(t, 1, serviceCommand("reload"))
+	command(t, 7, serviceCommand("reload"))
 	command(t, 0, serviceCommand("stop"))
 	assert.True(t, testbed.Alive(pid))
 	assert.NoFileExists(t, svcPidfile)

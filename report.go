@@ -140,7 +140,7 @@ type StartError struct {
 func (e *StartError) Error() string { return e.Reason }
 
 // await is the launcher's wait for the verdict. A nil error means ready.
-func await(report, stderr *os.File, child *os.Process) error {
+func await(report, stderr *os.File, child *os.Process, watch func(stage string)) error {
 	text := make(chan []byte, 1)
 	go func() { text <- readCapped(stderr, 64<<10) }()
 
@@ -157,6 +157,7 @@ func await(report, stderr *os.File, child *os.Process) error {
 			continue
 		case f.kind == frameStage:
 			stage = f.text
+			watch(stage)
 			continue
 		case f.kind == frameReady:
 			_, _ = child.Wait() // it has forked and is gone: no zombie stays in the caller

@@ -472,14 +472,14 @@ func TestMethodsForOtherCommandLines(t *testing.T) {
 		return
 	}
 	stdout, stderr := command(t, 0, testbed.Command("methods"))
-	assert.Equal(t, `{not running 0} <nil>
+	assert.Equal(t, `{not running 0 } <nil>
 true
 <nil>
 running true <nil>
 daemonize: a process can become or launch a daemon only once: this is its second call
 reload: this daemon has nothing to reload: unsupported operation
 <nil>
-{not running 0} <nil>
+{not running 0 } <nil>
 `, stdout)
 	assert.Empty(t, stderr)
 	testbed.None(t, "methods")
