@@ -441,12 +441,7 @@ func TestRunBesideADaemonIsRefusedEvenWhereItCannotWrite(t *testing.T) {
 	require.Equal(t, 0, code, said)
 	pid := pidIn(t, "/run/life.pid")
 	other := lifeCommand("run")
-	program, err := filepath.EvalSymlinks("/proc/self/exe")
-	require.NoError(t, err)
-	for dir := filepath.Dir(program); dir != "/"; dir = filepath.Dir(dir) {
-		require.NoError(t, os.Chmod(dir, 0o755))
-	}
-	other.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	testbed.As(t, 65534, other)
 	code, said = finish(t, other)
 	assert.Equal(t, 1, code)
 	assert.Contains(t, said, fmt.Sprintf("PID file exists. Process already running? (pid %d", pid))
