@@ -51,8 +51,14 @@ type Config[T any] struct {
 	// daemon; where User is set and Group is not, and no group is called Name,
 	// that user's own group. One that is set but does not exist is an error.
 	// Started by anyone else the daemon stays who it is; then a User other than
-	// that is an error.
+	// that is an error. With the user come initgroups(3)'s supplementary groups, and
+	// HOME, USER and LOGNAME as a login sets them. Only "root" stays root.
 	User, Group string
+
+	// AllowNewPrivileges leaves out what follows the drop on Linux: no_new_privs
+	// (prctl(2)) on every thread, for good, so that no set-user-ID program that the
+	// daemon runs, sudo or ping, say, gives anything back. Default: false.
+	AllowNewPrivileges bool
 
 	// SyslogOptions is a mask of openlog(3)'s LOG_PID, LOG_CONS, LOG_NDELAY,
 	// LOG_ODELAY, LOG_NOWAIT and LOG_PERROR. Default: none.
@@ -91,6 +97,7 @@ type Service[T any] struct{ s *service }
 // service is a Service without its type parameter.
 type service struct {
 	name, user, group string
+	allowNewPrivs     bool
 	options           Option
 	facility          Priority
 	pidfile           string
@@ -135,7 +142,7 @@ func New[T any](action func(context.Context, T) error, config *Config[T]) (*Serv
 		c = *config
 	}
 	s := &service{
-		name: c.Name, user: c.User, group: c.Group,
+		name: c.Name, user: c.User, group: c.Group, allowNewPrivs: c.AllowNewPrivileges,
 		options: c.SyslogOptions, facility: c.SyslogFacility,
 		stopTimeout: c.StopTimeout, umask: int(c.Umask),
 		reloadAction: c.Reload, respawnDelay: c.RespawnDelay,
@@ -534,7 +541,7 @@ func (s *service) serve(up starting) (err error) {
 		}
 	}
 	up.stage("while it dropped its privileges")
-	if err := account.drop(false); err != nil {
+	if err := account.drop(s.allowNewPrivs); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {

@@ -26,10 +26,11 @@ import (
 var _ = testbed.Helper("service", func() {
 	do := os.Getenv("DO")
 	config := &Config[string]{
-		Name:             "svc",
-		User:             os.Getenv("AS"),
-		SyslogOptions:    LOG_PID,
-		PidfileDirectory: os.Getenv("DIR"),
+		Name:               "svc",
+		User:               os.Getenv("AS"),
+		AllowNewPrivileges: os.Getenv("NEW_PRIVILEGES") != "",
+		SyslogOptions:      LOG_PID,
+		PidfileDirectory:   os.Getenv("DIR"),
 		PrivilegedAction: func() (string, error) {
 			switch do {
 			case "privileged fails":
@@ -524,4 +525,17 @@ func TestStoppedSyslogdHoldsNothingUp(t *testing.T) {
 	assert.Equal(t, 0, testbed.ExitOf(t, pid).ExitStatus(), "SIGTERM, not SIGKILL")
 	nothingLeft(t)
 	log.Signal(t, unix.SIGCONT)
+}
+
+func TestNoNewPrivilegesUnlessAllowed(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	for allowed, want := range map[string]string{"": "1", "yes": "0"} {
+		command(t, 0, serviceCommand("restart", "NEW_PRIVILEGES="+allowed))
+		pid := testbed.One(t, "service")
+		for _, tid := range testbed.Threads(t, pid) {
+			assert.Equal(t, want, testbed.Status(t, pid, tid)["NoNewPrivs"], "NEW_PRIVILEGES=%s, thread %d", allowed, tid)
+		}
+	}
 }
