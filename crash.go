@@ -72,7 +72,7 @@ func logCrash(text []byte) bool {
 }
 
 // remove ends the watch. A daemon without the right to unlink leaves an empty
-// file, which tidyCrash removes.
+// file, which stop removes.
 func (c *crashFile) remove() {
 	if c == nil {
 		return
@@ -82,18 +82,6 @@ func (c *crashFile) remove() {
 		_ = os.Remove(c.path)
 	}
 	c.file.Close()
-}
-
-// tidyCrash removes an empty crash file. The caller has the pidfile's lock.
-func tidyCrash(pidfile string) {
-	f, err := openPidfile(crashPath(pidfile), os.O_RDONLY)
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() == 0 {
-		_ = os.Remove(f.Name())
-	}
 }
 
 // lastWords is the first line that a crashed daemon left, "" if there is none

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -141,14 +140,6 @@ func Daemonize(action func()) error {
 	}
 	action()
 	return nil
-}
-
-// programName is what messages are signed with.
-func programName() string {
-	if len(os.Args) == 0 {
-		return "daemonize"
-	}
-	return filepath.Base(os.Args[0])
 }
 
 // mayLaunch refuses processes whose copy could not become a daemon.

@@ -565,12 +565,13 @@ func (h *holder) gone(deadline time.Time) bool {
 const killPatience = 2 * time.Second
 
 // stopHolder ends the daemon that holds the pidfile at path: SIGTERM, timeout, SIGKILL.
-// ErrNotRunning if there is none; a stale pidfile goes in any case.
-func stopHolder(path string, timeout time.Duration) error {
+// ErrNotRunning if there is none; a stale pidfile goes in any case, and with it
+// the files beside it that are empty.
+func stopHolder(path string, timeout time.Duration, beside ...string) error {
 	deadline := time.Now().Add(timeout)
 	h, err := findHolder(path, deadline)
 	if errors.Is(err, ErrNotRunning) {
-		tidy(path)
+		tidy(path, beside)
 	}
 	if err != nil {
 		return err
@@ -579,7 +580,7 @@ func stopHolder(path string, timeout time.Duration) error {
 	if err := h.end(deadline); err != nil && !errors.Is(err, ErrNotRunning) {
 		return err
 	}
-	tidy(path)
+	tidy(path, beside)
 	return nil
 }
 
@@ -601,15 +602,29 @@ func (h *holder) end(deadline time.Time) error {
 }
 
 // tidy removes a pidfile that nobody holds.
-func tidy(path string) {
+func tidy(path string, beside []string) {
 	f, err := openPidfile(path, os.O_RDONLY)
 	if err != nil {
 		return
 	}
 	p := &pidfile{path: path, file: f, claim: -1}
 	if free, err := flock(f, unix.LOCK_EX); err == nil && free && p.isInPlace() {
-		tidyCrash(path)
+		for _, path := range beside {
+			removeEmpty(path)
+		}
 		_ = os.Remove(path)
 	}
 	f.Close()
+}
+
+// removeEmpty removes a file that is like a pidfile, and empty.
+func removeEmpty(path string) {
+	f, err := openPidfile(path, os.O_RDONLY)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() == 0 {
+		_ = os.Remove(path)
+	}
 }

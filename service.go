@@ -240,7 +240,7 @@ func (s *Service[T]) Start() error { return s.s.start(nil) }
 // Stop ends the daemon that holds the pidfile: SIGTERM, and SIGKILL after
 // StopTimeout. It returns as soon as the daemon is gone. ErrNotRunning if
 // there is none; a pidfile left by a daemon that died is removed.
-func (s *Service[T]) Stop() error { return stopHolder(s.s.pidfile, s.s.stopTimeout) }
+func (s *Service[T]) Stop() error { return s.s.stop() }
 
 // Restart is Stop, if the daemon runs, and Start. What can be known
 // to keep it from starting again is found before it is stopped.
@@ -300,7 +300,7 @@ func (s *service) command(args []string) int {
 	case "stop":
 		p := newProgress(s.name)
 		p.say(s.waitsForEnd())
-		err = stopHolder(s.pidfile, s.stopTimeout)
+		err = s.stop()
 		p.end()
 		if errors.Is(err, ErrNotRunning) {
 			fmt.Fprintln(os.Stderr, message(s.name, err))
@@ -412,6 +412,10 @@ func (s *service) start(watch func(string)) error {
 	return launch(false, func(stage string) { watch("waiting for the daemon, last seen " + stage) })
 }
 
+func (s *service) stop() error {
+	return stopHolder(s.pidfile, s.stopTimeout, crashPath(s.pidfile))
+}
+
 // waitsForEnd is what stop waits for.
 func (s *service) waitsForEnd() string {
 	return fmt.Sprintf("waiting for the daemon to end (SIGKILL after %s)", seconds(s.stopTimeout))
@@ -428,7 +432,7 @@ func (s *service) restart(watch func(string)) error {
 		if watch != nil {
 			watch(s.waitsForEnd())
 		}
-		if err := stopHolder(s.pidfile, s.stopTimeout); err != nil && !errors.Is(err, ErrNotRunning) {
+		if err := s.stop(); err != nil && !errors.Is(err, ErrNotRunning) {
 			return err
 		}
 	}

@@ -5,7 +5,6 @@ package daemonize
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"unicode/utf8"
 	"unsafe"
@@ -200,23 +199,4 @@ func cutRecord(message string, limit int) (record, rest string, more bool) {
 		n = limit
 	}
 	return message[:n], message[n:], true
-}
-
-// cleanIdent makes an ident that is bounded and cannot forge a record.
-func cleanIdent(ident string) string {
-	b := []byte(ident[:min(len(ident), maxIdent)])
-	for i, c := range b {
-		if c < ' ' || c == 0x7f {
-			b[i] = '_'
-		}
-	}
-	return string(b)
-}
-
-// defaultIdent is libc's: the program's name without its directory.
-func defaultIdent() string {
-	if len(os.Args) == 0 {
-		return ""
-	}
-	return cleanIdent(os.Args[0][strings.LastIndexByte(os.Args[0], '/')+1:])
 }

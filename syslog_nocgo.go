@@ -84,7 +84,7 @@ func sysCloselog() {
 
 func sysSyslog(priority Priority, message string) {
 	l := &goLog
-	if int(l.denied.Load())&LogMask(priority) != 0 {
+	if int(l.denied.Load())&(1<<(priority&severityMask)) != 0 {
 		return
 	}
 	l.Lock()
