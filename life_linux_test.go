@@ -297,14 +297,6 @@ func isolateIfRoot(t *testing.T) bool {
 	return os.Geteuid() != 0 || testbed.Isolate(t)
 }
 
-// needRoot isolates and skips without real root: in a user namespace the
-// daemon cannot become another user.
-func needRoot(t *testing.T) bool {
-	t.Helper()
-	testbed.NeedRoot(t)
-	return testbed.Isolate(t)
-}
-
 func pidIn(t *testing.T, file string) int {
 	t.Helper()
 	var pid int
@@ -434,7 +426,7 @@ func TestRunGoesOnWithoutAPidfile(t *testing.T) {
 }
 
 func TestRunBesideADaemonIsRefusedEvenWhereItCannotWrite(t *testing.T) {
-	if !needRoot(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	code, said := do(t, "start")
@@ -450,7 +442,7 @@ func TestRunBesideADaemonIsRefusedEvenWhereItCannotWrite(t *testing.T) {
 }
 
 func TestRunAsPID1(t *testing.T) {
-	if !needRoot(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	for _, privileged := range []string{"", "hang"} {
@@ -620,7 +612,7 @@ func TestSocketActivationReachesTheActionAndNoChild(t *testing.T) {
 }
 
 func TestReload(t *testing.T) {
-	if !needRoot(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	log := hearLife(t)
@@ -723,7 +715,7 @@ func becomesDead(t *testing.T, log *lifeLog, env ...string) {
 }
 
 func TestCrashLeavesEvidence(t *testing.T) {
-	if !needRoot(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	log := hearLife(t)
@@ -786,7 +778,7 @@ func TestCrashLeavesEvidence(t *testing.T) {
 }
 
 func TestStopKeepsEvidenceForTheNextStart(t *testing.T) {
-	if !needRoot(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	log := hearLife(t)
@@ -804,7 +796,7 @@ func TestStopKeepsEvidenceForTheNextStart(t *testing.T) {
 }
 
 func TestNoCrashFileIsLeft(t *testing.T) {
-	if !needRoot(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	log := hearLife(t)
@@ -837,7 +829,7 @@ func TestNoCrashFileIsLeft(t *testing.T) {
 }
 
 func TestCrashFileThatIsNotOursIsNotTouched(t *testing.T) {
-	if !needRoot(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	log := hearLife(t)
@@ -856,7 +848,7 @@ func TestCrashFileThatIsNotOursIsNotTouched(t *testing.T) {
 }
 
 func TestProgressOnATerminal(t *testing.T) {
-	if !needRoot(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	slow := func(verb string, env ...string) *testbed.Terminal {
