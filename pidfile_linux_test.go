@@ -1,6 +1,7 @@
 package daemonize
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -476,6 +477,9 @@ func TestOtherToolsUnderstandOurPidfile(t *testing.T) {
 // container starts the service as in a container that shares our /run: in a
 // PID namespace of its own, where the pids are others.
 var _ = testbed.Helper("container", func() {
+	if err := errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("proc", "/proc", "proc", 0, "")); err != nil {
+		panic(err)
+	}
 	for i := 0; i < 3; i++ { // low pids, which somebody has outside
 		_ = exec.Command("true").Run()
 	}
@@ -491,7 +495,7 @@ func TestPidfileOfAnotherContainerIsLeftAlone(t *testing.T) {
 		return
 	}
 	c := testbed.Command("shut", "", "container")
-	c.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
+	c.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
 	out, err := c.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, c.Start())

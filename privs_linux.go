@@ -17,13 +17,43 @@ import (
 // From <linux/securebits.h>.
 const secbitKeepCaps, secbitNoSetuidFixup = 1 << 4, 1 << 2
 
-// setIDs sets the real, effective and saved ids of every thread.
-func setIDs(uid, gid int) error {
-	if err := syscall.Setresgid(gid, gid, gid); err != nil {
+// The calls that change every thread; x/sys/unix changes only this one.
+var (
+	_ func(groups []int) error = sysSetgroups
+	_ func(r, e, s int) error  = sysSetresgid
+	_ func(r, e, s int) error  = sysSetresuid
+)
+
+// setIDs sets the supplementary groups, and the real, effective and saved
+// ids, of every thread.
+func setIDs(uid, gid int, groups []int) error {
+	if err := sysSetgroups(groups); err != nil {
+		return refused("setgroups", "CAP_SETGID", err)
+	}
+	if err := sysSetresgid(gid, gid, gid); err != nil {
 		return refused("setresgid", "CAP_SETGID", err)
 	}
-	if err := syscall.Setresuid(uid, uid, uid); err != nil {
+	if err := sysSetresuid(uid, uid, uid); err != nil {
 		return refused("setresuid", "CAP_SETUID", err)
+	}
+	return nil
+}
+
+// The ways to become root again, on the calling thread alone, which is like
+// all the others by then: it must fail, and nothing is to be undone.
+
+func regainGroups() error { return unix.Setgroups([]int{0}) }
+func regainGID() error    { return regain(unix.SYS_SETRESGID, 210) }
+func regainUID() error    { return regain(unix.SYS_SETRESUID, 208) }
+
+// regain sets the effective id. Some machines have a call for ids of 32 bits
+// under another number. Those of x/sys/unix are package syscall's.
+func regain(call, call32 uintptr) error {
+	if runtime.GOARCH == "386" || runtime.GOARCH == "arm" {
+		call = call32
+	}
+	if _, _, e := unix.RawSyscall(call, ^uintptr(0), 0, ^uintptr(0)); e != 0 {
+		return e
 	}
 	return nil
 }

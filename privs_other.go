@@ -7,9 +7,13 @@ import (
 	"syscall"
 )
 
-// setIDs sets the real, effective and saved ids: elsewhere than on Linux
-// setgid(2) and setuid(2) do that for root, and for the whole process.
-func setIDs(uid, gid int) error {
+// setIDs sets the supplementary groups, and the real, effective and saved
+// ids: elsewhere than on Linux setgid(2) and setuid(2) do that for root, and
+// for the whole process.
+func setIDs(uid, gid int, groups []int) error {
+	if err := syscall.Setgroups(groups); err != nil {
+		return refused("setgroups", "root", err)
+	}
 	if err := syscall.Setgid(gid); err != nil {
 		return refused("setgid", "root", err)
 	}
@@ -18,6 +22,12 @@ func setIDs(uid, gid int) error {
 	}
 	return nil
 }
+
+// The ways to become root again.
+
+func regainGroups() error { return syscall.Setgroups([]int{0}) }
+func regainGID() error    { return syscall.Setgid(0) }
+func regainUID() error    { return syscall.Setuid(0) }
 
 // refuseSurvivors: only Linux has capabilities that could survive.
 func refuseSurvivors(allowNewPrivs bool) error { return nil }
