@@ -312,7 +312,10 @@ func (s *starter) watch() {
 
 // stage tells the launcher how far the start has come: it is what it says of
 // a daemon that dies next.
-func (s *starter) stage(how string) { _ = writeFrame(s.report, frame{kind: frameStage, text: how}) }
+func (s *starter) stage(how string) {
+	_ = writeFrame(s.report, frame{kind: frameStage, text: how})
+	stopAt(how)
+}
 
 // ready lets the launcher end with status 0 and takes standard error from it.
 // If the launcher is gone, so are we.

@@ -396,6 +396,7 @@ type starting interface {
 
 // serve is the life of the daemon: from the lock to the last message.
 func (s *service) serve(up starting) (err error) {
+	up.stage("before it locked its pidfile")
 	syscall.Umask(s.umask)
 	account, err := resolveAccount(s.name, s.user, s.group)
 	if err != nil {
@@ -431,6 +432,7 @@ func (s *service) serve(up starting) (err error) {
 	if err := account.drop(false); err != nil {
 		return err
 	}
+	up.stage("after it dropped its privileges")
 	if ctx.Err() != nil {
 		return errors.New("it was told to stop before it was ready")
 	}
