@@ -158,20 +158,20 @@ func TestAfterKill9(t *testing.T) {
 	heldBy(t, svcPidfile, testbed.One(t, "service"))
 }
 
-// innocentWithPID starts a process that has nothing to do with us as pid.
+// innocentWithPID starts a process that has nothing to do with us as pid. A
+// shell does it: a thread that Go starts meanwhile would take the pid for good.
 func innocentWithPID(t *testing.T, pid int) {
 	t.Helper()
-	var innocent *exec.Cmd
+	script := fmt.Sprintf(`echo %d >/proc/sys/kernel/ns_last_pid; sleep 1003 </dev/null >/dev/null 2>&1 & echo $!`, pid-1)
 	testbed.Eventually(t, func() bool {
-		require.NoError(t, os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0))
-		innocent = exec.Command("sleep", "1003")
-		require.NoError(t, innocent.Start())
-		if innocent.Process.Pid == pid {
-			return true
+		out, err := exec.Command("sh", "-c", script).Output()
+		require.NoError(t, err)
+		got, err := strconv.Atoi(strings.TrimSpace(string(out)))
+		require.NoError(t, err)
+		if got != pid {
+			_ = unix.Kill(got, unix.SIGKILL)
 		}
-		_ = innocent.Process.Kill()
-		_ = innocent.Wait()
-		return false
+		return got == pid
 	}, "pid %d again", pid)
 }
 
@@ -480,8 +480,10 @@ var _ = testbed.Helper("container", func() {
 	if err := errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("proc", "/proc", "proc", 0, "")); err != nil {
 		panic(err)
 	}
-	for i := 0; i < 3; i++ { // low pids, which somebody has outside
-		_ = exec.Command("true").Run()
+	// Pids that nobody has had outside, where even a dead one's may be taken: by
+	// its session.
+	if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte("2000"), 0); err != nil {
+		panic(err)
 	}
 	if out, err := testbed.Command("service", "start").CombinedOutput(); err != nil {
 		panic(string(out))
