@@ -346,8 +346,19 @@ func readPID(f *os.File) (int, bool) {
 	return parsePID(b[:n])
 }
 
-// probe says what the pidfile at path proves.
+// probe says what the pidfile at path proves. A daemon that is dying, or
+// being replaced, may have let go of the file but not of the lock: that passes.
 func probe(path string) (Status, error) {
+	const patience = 100 * time.Millisecond
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		status, err := tryProbe(path)
+		if again := tryAgain(""); !errors.As(err, &again) || time.Now().After(deadline) {
+			return status, err
+		}
+	}
+}
+
+func tryProbe(path string) (Status, error) {
 	f, err := openPidfile(path, os.O_RDONLY)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -373,9 +384,6 @@ func probe(path string) (Status, error) {
 		return Status{State: Running}, nil
 	}
 	if ours, err := holds(pid, f); err == nil && !ours {
-		if held, err := isHeld(f); err == nil && !held {
-			return Status{State: Dead}, nil // it died just now
-		}
 		return Status{State: Unknown}, elsewhere(path, pid)
 	}
 	return Status{Running, pid}, nil
