@@ -97,11 +97,30 @@ func acquire(path string) (*pidfile, error) {
 		case err == nil:
 			return p, nil
 		case errors.Is(err, errAgain) && time.Now().Before(deadline.Add(time.Second)):
-		case errors.As(err, &running) && (running.PID == 0 || unix.Kill(running.PID, 0) == unix.ESRCH) && time.Now().Before(deadline):
+		case errors.As(err, &running) && !stillHolds(path, running.PID) && time.Now().Before(deadline):
 		default:
 			return nil, err
 		}
 	}
+}
+
+// stillHolds is false if it can be seen that the process does not hold the
+// pidfile at path: the file names one that has died, and somebody else has
+// locked it.
+func stillHolds(path string, pid int) bool {
+	if pid == 0 {
+		return false
+	}
+	f, err := openPidfile(path, os.O_RDONLY)
+	if errors.Is(err, fs.ErrNotExist) {
+		return deletedHolder(path) == pid
+	}
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	ours, err := holds(pid, f)
+	return ours || err != nil
 }
 
 // tryAgain is what is wrong if it stays so: perhaps somebody else just moved.
@@ -595,9 +614,10 @@ func (h *holder) end(deadline time.Time) error {
 	return nil
 }
 
-// tidy removes a pidfile that nobody holds.
+// tidy removes a pidfile that nobody holds. It locks it for that moment; O_APPEND
+// tells others that no daemon does, see locksFlock.
 func tidy(path string) {
-	f, err := openPidfile(path, os.O_RDONLY)
+	f, err := openPidfile(path, os.O_RDONLY|os.O_APPEND)
 	if err != nil {
 		return
 	}

@@ -318,6 +318,28 @@ func TestPidfileRemovedUnderALiveDaemon(t *testing.T) {
 	nothingLeft(t)
 }
 
+// TestWhoTidiesIsNotTakenForADaemon: stop has the file locked while it removes it.
+func TestWhoTidiesIsNotTakenForADaemon(t *testing.T) {
+	path := filepath.Join(private(t), "x.pid")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	f, err := openPidfile(path, os.O_RDONLY|os.O_APPEND)
+	require.NoError(t, err)
+	defer f.Close()
+	free, err := flock(f, unix.LOCK_EX)
+	require.NoError(t, err)
+	require.True(t, free)
+	held, err := holds(os.Getpid(), f)
+	require.NoError(t, err)
+	assert.False(t, held)
+	require.NoError(t, os.Remove(path))
+	status, err := probe(path)
+	require.NoError(t, err)
+	assert.Equal(t, Status{State: Stopped}, status)
+	p, err := acquire(path)
+	require.NoError(t, err)
+	p.remove()
+}
+
 // TestManyStartsMakeOneDaemon: a hundred at once, and an observer of /proc/locks.
 func TestManyStartsMakeOneDaemon(t *testing.T) {
 	rounds := 5 // 50 in CI

@@ -145,7 +145,22 @@ func act(random *rand.Rand) (verb string, code int, said string) {
 	}
 	c := serviceCommand(verb, as)
 	out, _ := c.CombinedOutput()
-	return verb, c.ProcessState.ExitCode(), string(out)
+	said = string(out)
+	if _, after, named := strings.Cut(said, "(pid "); named {
+		pid := after[:strings.IndexByte(after, ')')]
+		pid, _, _ = strings.Cut(pid, " ")
+		if cwd, err := os.Readlink("/proc/" + pid + "/cwd"); err == nil && cwd != "/" {
+			said = fmt.Sprintf("names a process in %s, no daemon: %s", cwd, said)
+		}
+	}
+	return verb, c.ProcessState.ExitCode(), said
+}
+
+// isADaemon is true of one that has reached the call; its launcher, and whoever stops it, are
+// where we are.
+func isADaemon(pid string) bool {
+	cwd, err := os.Readlink("/proc/" + pid + "/cwd")
+	return err == nil && cwd == "/"
 }
 
 // observed is what was seen from outside.
@@ -169,10 +184,6 @@ func observe(over chan struct{}) observed {
 		n, _ := f.Read(b)
 		return writeLock.FindAllStringSubmatch(string(b[:n]), -1)
 	}
-	daemon := func(pid string) bool { // stop locks the file for a moment, too, to remove it
-		cwd, err := os.Readlink("/proc/" + pid + "/cwd")
-		return err == nil && cwd == "/"
-	}
 	for {
 		select {
 		case <-over:
@@ -188,14 +199,14 @@ func observe(over chan struct{}) observed {
 		o.holders++
 		text, err := os.ReadFile(svcPidfile)
 		second := locks()
-		if len(first) > 1 {
-			held := slices.DeleteFunc(first, func(l []string) bool { return !daemon(l[1]) })
+		if len(first) > 1 { // stop locks the file for a moment, too, to remove it
+			held := slices.DeleteFunc(first, func(l []string) bool { return !isADaemon(l[1]) })
 			if len(held) > 1 {
 				o.wrong[fmt.Sprintf("two daemons hold locks: %q", held)]++
 			}
 			continue
 		}
-		if err == nil && len(text) > 0 && len(second) == 1 && slices.Equal(first[0][1:], second[0][1:]) && daemon(first[0][1]) {
+		if err == nil && len(text) > 0 && len(second) == 1 && slices.Equal(first[0][1:], second[0][1:]) && isADaemon(first[0][1]) {
 			if o.named++; string(text) != first[0][1] {
 				o.wrong[fmt.Sprintf("the file says %q, the holder is %s", text, first[0][1])]++
 			}
