@@ -37,7 +37,7 @@ int cd_boot_result(int *fd)
 /* Reads one decimal number, no sign and no space, up to the end character. */
 static int number(const char **s, char end)
 {
-	long n = 0;
+	int64_t n = 0; /* long may have 32 bits */
 	const char *p = *s;
 
 	if (*p < '0' || *p > '9')
@@ -106,6 +106,19 @@ static void clean_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* fork(2) would end the threads that a library has started before us, and
+ * leave what they had locked. The directory has a link for each. */
+static int has_threads(void)
+{
+#ifdef __linux__
+	struct stat st;
+
+	return stat("/proc/self/task", &st) == 0 && st.st_nlink > 3;
+#else
+	return 0;
+#endif
+}
+
 __attribute__((constructor)) static void boot(void)
 {
 	const char *s = getenv(CD_MARKER);
@@ -123,6 +136,10 @@ __attribute__((constructor)) static void boot(void)
 		return;
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
 		return;
+	if (has_threads()) {
+		errno = EBUSY;
+		give_up(fd, CD_WITH_THREADS);
+	}
 	clean_signals();
 #ifdef __linux__
 	/* exec of /proc/self/exe named us "exe". */

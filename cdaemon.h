@@ -27,11 +27,11 @@ enum {
  * text follow it. Both ends are the same program: native byte order. */
 struct cd_frame {
 	uint8_t kind;  /* 'b' booted, 'f' failed before Go; the rest is Go's own */
-	uint8_t code;  /* 'f': CD_IN_DAEMON or CD_IN_FORK */
+	uint8_t code;  /* 'f': one of those below */
 	uint16_t len;
 	int32_t num;   /* 'b': the daemon's pid; 'f': errno */
 };
-enum { CD_IN_DAEMON = 1, CD_IN_FORK };
+enum { CD_IN_DAEMON = 1, CD_IN_FORK, CD_WITH_THREADS };
 
 /* cd_boot_result tells the state above. *fd is the report socket, close on
  * exec, in state CD_DAEMON; else it is -1. Called by Go in any process. */

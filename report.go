@@ -24,10 +24,11 @@ const (
 	frameRunning   = 'x' // verdict: num holds the pidfile text already
 )
 
-// What frameBootError's code stands for; cdaemon.h has the first two.
+// What frameBootError's code stands for; cdaemon.h has the first three.
 const (
 	bootInDaemon = 1 + iota
 	bootInFork
+	bootWithThreads
 	bootInSetsid
 )
 
@@ -203,6 +204,8 @@ func bootError(f frame) string {
 		what = "daemon(3)"
 	case bootInFork:
 		what = "fork(2), the second one"
+	case bootWithThreads:
+		return "a library has started threads before the program, which fork(2) would end: start without it (LD_PRELOAD?), or build with CGO_ENABLED=0 or -tags daemonizego"
 	case bootInSetsid:
 		what = "setsid(2)"
 	}
