@@ -210,7 +210,11 @@ func launch(noclose bool) error {
 	})
 	runtime.KeepAlive(theirs)
 	if err != nil {
-		return fmt.Errorf("daemonize: start: cannot run this program again (is /proc mounted, and the number of processes below ulimit -u?): %w", err)
+		hint := "is /proc mounted, and the number of processes below ulimit -u?"
+		if errors.Is(err, unix.EACCES) {
+			hint = "is its file system mounted noexec?"
+		}
+		return fmt.Errorf("daemonize: start: cannot run this program again (%s): %w", hint, err)
 	}
 	theirs.Close()
 	theirStderr.Close()

@@ -131,12 +131,19 @@ func (e tryAgain) Error() string { return string(e) }
 const errAgain tryAgain = "the pidfile changes all the time"
 
 func tryAcquire(path string) (*pidfile, error) {
-	f, err := openPidfile(path, os.O_RDONLY|os.O_CREATE)
+	f, err := openPidfile(path, os.O_RDONLY|os.O_CREATE|os.O_EXCL)
+	created := err == nil
+	if errors.Is(err, fs.ErrExist) {
+		f, err = openPidfile(path, os.O_RDONLY|os.O_CREATE)
+	}
 	if err != nil {
 		return nil, err
 	}
 	p := &pidfile{path, f}
 	if err := p.lock(); err != nil {
+		if created && lockFailed(err) && p.isInPlace() {
+			_ = os.Remove(path) // nobody can have it locked
+		}
 		f.Close()
 		return nil, err
 	}
@@ -237,6 +244,12 @@ func flock(f *os.File, how int) (free bool, err error) {
 			return false, fmt.Errorf("lock pidfile: %w", &fs.PathError{Op: "flock", Path: f.Name() + " (locks may not be supported there: use a local directory)", Err: err})
 		}
 	}
+}
+
+// lockFailed is true if flock(2) itself did not work.
+func lockFailed(err error) bool {
+	failed := (*fs.PathError)(nil)
+	return errors.As(err, &failed) && failed.Op == "flock"
 }
 
 // isHeld is true while a daemon holds the file.
