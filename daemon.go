@@ -102,8 +102,11 @@ func Detach(nochdir, noclose bool) (ready func(error), err error) {
 		if err == nil {
 			os.Exit(exitDone)
 		}
-		if failed := (*StartError)(nil); errors.As(err, &failed) && failed.PID != 0 {
+		failed := (*StartError)(nil)
+		if errors.As(err, &failed) {
 			os.Stderr.Write(failed.Stderr)
+		}
+		if failed != nil && failed.PID != 0 {
 			fmt.Fprintf(os.Stderr, "%s: %v\n", programName(), failed)
 			os.Exit(failed.ExitCode)
 		}
