@@ -96,21 +96,23 @@ func acquire(path string) (*pidfile, error) {
 		switch {
 		case err == nil:
 			return p, nil
-		case errors.Is(err, errAgain) && time.Now().Before(deadline.Add(time.Second)):
-		case errors.As(err, &running) && !stillHolds(path, running.PID) && time.Now().Before(deadline):
+		case errors.Is(err, errAgain) && time.Now().Before(deadline.Add(lockPatience)):
+		case errors.As(err, &running) && running.PID == 0 && time.Now().Before(deadline):
+		case errors.As(err, &running) && running.PID != 0 && !stillHolds(path, running.PID) && time.Now().Before(deadline.Add(lockPatience)):
 		default:
 			return nil, err
 		}
 	}
 }
 
+// lockPatience is how long somebody who is dying or tidying up may have the
+// lock: moments, but on a busy machine they are long.
+const lockPatience = time.Second
+
 // stillHolds is false if it can be seen that the process does not hold the
 // pidfile at path: the file names one that has died, and somebody else has
 // locked it.
 func stillHolds(path string, pid int) bool {
-	if pid == 0 {
-		return false
-	}
 	f, err := openPidfile(path, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return deletedHolder(path) == pid
@@ -381,8 +383,7 @@ func readPID(f *os.File) (int, bool) {
 // probe says what the pidfile at path proves. A daemon that is dying, or
 // being replaced, may have let go of the file but not of the lock: that passes.
 func probe(path string) (Status, error) {
-	const patience = 100 * time.Millisecond
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(lockPatience); ; time.Sleep(time.Millisecond) {
 		status, err := tryProbe(path)
 		if again := tryAgain(""); !errors.As(err, &again) || time.Now().After(deadline) {
 			return status, err

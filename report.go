@@ -168,8 +168,10 @@ func await(report, stderr *os.File, child *os.Process) error {
 			return &RunningError{Pidfile: f.text, PID: int(f.num)}
 		case f.kind == frameBootError:
 			failed.Reason = bootError(f)
-		default:
+		case f.kind == frameFailed && f.code != exitDone:
 			failed.Reason, failed.ExitCode = f.text, int(f.code)
+		default:
+			failed.Reason = fmt.Sprintf("the daemon (pid %d) sent what is no report: %+v", failed.PID, f)
 		}
 		break
 	}
