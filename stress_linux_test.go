@@ -44,6 +44,7 @@ var whatVerbsSay = regexp.MustCompile(`^(svc: (` + strings.Join([]string{
 	`Could not find PID file to stop\. Is the process running\?`,
 	`the daemon \(pid \d+\) died before it was ready, (after|before|while) it .*`,
 	`the daemon \(pid \d+\) ended before it reached the call that makes it one: main returned, exited or panicked first`,
+	`.*lookup failed: \S*getent .*: signal: killed`, // a child that is not yet
 	`the copy of this program that was to become the daemon ended before it could: .*`,
 	`it was told to stop before it was ready`,
 	`/var/run/svc\.pid is locked, but names no process: it is starting, or another program's`,
