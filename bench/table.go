@@ -72,7 +72,7 @@ type contender struct {
 // printTable measures the contenders in turn, rounds times over, so that what
 // else the machine does meets all of them, and prints the time of one call. It
 // is false when a ratio is above its limit.
-func printTable(contenders []contender, rounds, n int) bool {
+func printTable(title string, contenders []contender, rounds, n int) bool {
 	rows := make([]*row, len(contenders))
 	for i, c := range contenders {
 		rows[i] = &row{name: c.name, rivals: c.rivals}
@@ -82,7 +82,7 @@ func printTable(contenders []contender, rounds, n int) bool {
 			rows[i].samples = append(rows[i].samples, c.measure(n)/time.Duration(n))
 		}
 	}
-	return printRows(fmt.Sprintf("one call, %d rounds of %d", rounds, n), rows)
+	return printRows(fmt.Sprintf("%s: one call, %d rounds of %d", title, rounds, n), rows)
 }
 
 func median[T time.Duration | float64](samples []T) T {
