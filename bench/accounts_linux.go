@@ -24,9 +24,9 @@ func benchAccounts() bool {
 		return true
 	}
 	return printTable("accounts, "+half(), []contender{
-		{name: "Getpwnam", measure: loop(func() { mustFind(daemonize.Getpwnam(name)) }), rivals: []rival{{"user.Lookup", 1}}},
+		{name: "Getpwnam", measure: loop(func() { mustFind(daemonize.Getpwnam(name)) }), rivals: []rival{{name: "user.Lookup", most: 1}}},
 		{name: "user.Lookup", measure: loop(func() { mustFind(user.Lookup(name)) })},
-		{name: "Getgrnam", measure: loop(func() { mustFind(daemonize.Getgrnam(group)) }), rivals: []rival{{"user.LookupGroup", 0}}},
+		{name: "Getgrnam", measure: loop(func() { mustFind(daemonize.Getgrnam(group)) }), rivals: []rival{{name: "user.LookupGroup"}}},
 		{name: "user.LookupGroup", measure: loop(func() { mustFind(user.LookupGroup(group)) })},
 	}, 401, 100)
 }

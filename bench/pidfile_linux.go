@@ -59,11 +59,11 @@ func benchPidfile() bool {
 		status, statusC, statusGo = "Status, running", "the same, libbsd's pidfile(3)'s EEXIST", "the same, bare flock(2)"
 	)
 	one := []contender{
-		{name: life, measure: benchmark(tests, dir, "Pidfile"), rivals: []rival{{lifeC, 0}, {lifeGo, 0}}},
+		{name: life, measure: benchmark(tests, dir, "Pidfile"), rivals: []rival{{name: lifeC}, {name: lifeGo}}},
 		{name: lifeGo, measure: loop(func() { bareLife(filepath.Join(dir, "bare.pid")) })},
 	}
 	two := []contender{
-		{name: status, measure: benchmark(tests, dir, "StatusRunning"), rivals: []rival{{statusC, 0}, {statusGo, 0}}},
+		{name: status, measure: benchmark(tests, dir, "StatusRunning"), rivals: []rival{{name: statusC}, {name: statusGo}}},
 		{name: statusGo, measure: loop(func() { bareStatus(held) })},
 		{name: "Status, stopped", measure: benchmark(tests, dir, "StatusStopped")},
 	}

@@ -70,14 +70,14 @@ func benchSyslog() bool {
 	}
 
 	contenders := []contender{
-		{name: "Syslog", measure: loop(func() { daemonize.Syslog(daemonize.LOG_INFO, message) }), rivals: []rival{{"log/syslog", 0.75}, {"send(2)", 1.2}}},
+		{name: "Syslog", measure: loop(func() { daemonize.Syslog(daemonize.LOG_INFO, message) }), rivals: []rival{{name: "log/syslog", most: 0.75}, {name: "send(2)", most: 1.2}}},
 		{name: "log/syslog", measure: loop(func() { goSyslog.Info(message) })},
 		{name: "send(2)", measure: loop(func() { must(unix.Send(raw, datagram, 0)) })},
-		{name: "slog NewHandler", measure: loop(attrs(ours)), rivals: []rival{{"slog.TextHandler", 1.5}}},
+		{name: "slog NewHandler", measure: loop(attrs(ours)), rivals: []rival{{name: "slog.TextHandler", most: 1.5}}},
 		{name: "slog.TextHandler", measure: loop(attrs(text))},
 	}
 	if usesLibc {
-		contenders[0].rivals = []rival{{"C loop", 1.15}}
+		contenders[0].rivals = []rival{{name: "C loop", most: 1.15}}
 	}
 	if c := cLoop(loopC, []string{message}); c != nil {
 		contenders = append(contenders, contender{name: "C loop", measure: c})

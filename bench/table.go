@@ -24,6 +24,7 @@ type row struct {
 type rival struct {
 	name string
 	most float64
+	row  *row // one that is not in the table; nil: the table's by that name
 }
 
 // printRows prints medians and minima, and each row's ratios to its rivals. A
@@ -40,11 +41,14 @@ func printRows(title string, rows []*row) bool {
 		}
 		var ratios []string
 		for _, rival := range r.rivals {
-			i := slices.IndexFunc(rows, func(o *row) bool { return o.name == rival.name && o != r })
-			if i < 0 || len(rows[i].samples) == 0 {
+			other := rival.row
+			if i := slices.IndexFunc(rows, func(o *row) bool { return o.name == rival.name && o != r }); i >= 0 && other == nil {
+				other = rows[i]
+			}
+			if other == nil || len(other.samples) == 0 {
 				continue
 			}
-			n := ratio(r.samples, rows[i].samples)
+			n := ratio(r.samples, other.samples)
 			text := fmt.Sprintf("%.2f × %s", n, rival.name)
 			if rival.most > 0 {
 				text += fmt.Sprintf(" (%.2f)", rival.most)
