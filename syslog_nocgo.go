@@ -200,9 +200,10 @@ func (l *localLog) dial() error {
 
 // moveUp gives a descriptor a high number. Files get the lowest that is free:
 // a program that closes ours with all the others does not soon get its number
-// again.
+// again. Below 64: for more, Linux enlarges the process's table, and waits
+// up to 10 ms for all threads to see it.
 func moveUp(fd int) int {
-	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 200)
+	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 48)
 	if err != nil { // RLIMIT_NOFILE
 		return fd
 	}
