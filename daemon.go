@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -98,7 +97,7 @@ var errSecondCall = errors.New("daemonize: a process can become or launch a daem
 // error has reached the launcher already. No privilege is needed.
 func Detach(nochdir, noclose bool) (ready func(error), err error) {
 	if !isDaemon() {
-		err := launch(noclose)
+		err := launch(noclose, func(string) {})
 		if err == nil {
 			os.Exit(exitDone)
 		}
@@ -146,14 +145,6 @@ func Daemonize(action func()) error {
 	return nil
 }
 
-// programName is what messages are signed with.
-func programName() string {
-	if len(os.Args) == 0 {
-		return "daemonize"
-	}
-	return filepath.Base(os.Args[0])
-}
-
 // mayLaunch refuses processes whose copy could not become a daemon.
 func mayLaunch() error {
 	switch {
@@ -170,8 +161,8 @@ func mayLaunch() error {
 }
 
 // launch starts the copy of this program that becomes the daemon and waits
-// for its verdict; nil means that it is ready.
-func launch(noclose bool) error {
+// for its verdict; nil means that it is ready. watch hears how far it has come.
+func launch(noclose bool, watch func(stage string)) error {
 	if err := mayLaunch(); err != nil {
 		return err
 	}
@@ -221,7 +212,7 @@ func launch(noclose bool) error {
 	}
 	theirs.Close()
 	theirStderr.Close()
-	return await(report, stderr, child)
+	return await(report, stderr, child, watch)
 }
 
 // originDir is the directory to start the copy in: "" where it is ours.

@@ -101,7 +101,7 @@ func FuzzAwait(f *testing.F) {
 		defer stderr.Close()
 		child, err := os.FindProcess(os.Getpid()) // Wait fails at once: no child of ours
 		require.NoError(t, err)
-		got := await(ours, stderr, child)
+		got := await(ours, stderr, child, func(string) {})
 
 		want := false
 		for rest := strings.NewReader(string(sent)); ; {
@@ -127,7 +127,7 @@ func TestAcquireWriteRemove(t *testing.T) {
 	require.NoError(t, err)
 	status, err := probe(path)
 	require.NoError(t, err)
-	assert.Equal(t, Status{Running, 0}, status, "locked, and empty")
+	assert.Equal(t, Status{State: Running, PID: 0}, status, "locked, and empty")
 	require.NoError(t, p.write("640"))
 	b, err := os.ReadFile(path)
 	require.NoError(t, err)

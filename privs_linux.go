@@ -39,20 +39,17 @@ func setIDs(uid, gid int, groups []int) error {
 	return nil
 }
 
-// The ways to become root again, on the calling thread alone, which is like
-// all the others by then: it must fail, and nothing is to be undone.
+// These change the calling thread alone: without libc's signals to all others they
+// take microseconds, not a millisecond.
 
-func regainGroups() error { return unix.Setgroups([]int{0}) }
-func regainGID() error    { return regain(unix.SYS_SETRESGID, 210) }
-func regainUID() error    { return regain(unix.SYS_SETRESUID, 208) }
+func threadSetgroups(gid int) error { return unix.Setgroups([]int{gid}) }
 
-// regain sets the effective id. Some machines have a call for ids of 32 bits
-// under another number. Those of x/sys/unix are package syscall's.
-func regain(call, call32 uintptr) error {
-	if runtime.GOARCH == "386" || runtime.GOARCH == "arm" {
-		call = call32
-	}
-	if _, _, e := unix.RawSyscall(call, ^uintptr(0), 0, ^uintptr(0)); e != 0 {
+func threadSetgid(gid int) error { return rawCall(unix.SYS_SETGID, gid) }
+
+func threadSetuid(uid int) error { return rawCall(unix.SYS_SETUID, uid) }
+
+func rawCall(nr uintptr, id int) error {
+	if _, _, e := unix.RawSyscall(nr, uintptr(id), 0, 0); e != 0 {
 		return e
 	}
 	return nil

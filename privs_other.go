@@ -23,12 +23,6 @@ func setIDs(uid, gid int, groups []int) error {
 	return nil
 }
 
-// The ways to become root again.
-
-func regainGroups() error { return syscall.Setgroups([]int{0}) }
-func regainGID() error    { return syscall.Setgid(0) }
-func regainUID() error    { return syscall.Setuid(0) }
-
 // refuseSurvivors: only Linux has capabilities that could survive.
 func refuseSurvivors(allowNewPrivs bool) error { return nil }
 
@@ -48,3 +42,9 @@ func (a *account) prove(noNewPrivs bool) error {
 	}
 	return nil
 }
+
+// Elsewhere these change the process.
+
+func threadSetgroups(gid int) error { return syscall.Setgroups([]int{gid}) }
+func threadSetgid(gid int) error    { return syscall.Setgid(gid) }
+func threadSetuid(uid int) error    { return syscall.Setuid(uid) }
