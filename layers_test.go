@@ -20,13 +20,13 @@ import (
 // calls go down only, and rooms of one floor do not call each other.
 var rooms = map[string]string{
 	"service": "service run crash notify notify_linux notify_other listen progress",
-	"daemon":  "daemon report stops stops_tagged",
+	"daemon":  "daemon report",
 	"pidfile": "pidfile pidfile_linux pidfile_other",
 	"privs":   "privs privs_linux privs_other",
 	"syslog":  "syslog syslog_slog syslog_queue",
-	"ground":  "frame ident os_linux os_other",
+	"ground":  "frame ident os_linux os_other stops stops_tagged",
 	"halves": "daemon_cgo daemon_nocgo boot_nocgo_linux boot_nocgo_other accounts_cgo accounts_nocgo accounts_files " +
-		"syslog_cgo syslog_nocgo privs_cgo_linux privs_nocgo_linux",
+		"syslog_cgo syslog_nocgo privs_cgo privs_nocgo",
 	"": "doc seam",
 }
 

@@ -1,4 +1,4 @@
-//go:build !(cgo && !daemonizego)
+//go:build linux && !(cgo && !daemonizego)
 
 package daemonize
 
