@@ -14,13 +14,15 @@ import (
 )
 
 // The report: what the daemon tells the launcher, over a socket pair, until
-// the verdict. cdaemon.c writes the same frames before Go has started.
+// the verdict. cdaemon.c writes the same frames before Go has started; the
+// launcher in forkfirst/forkfirst.c reads them.
 const (
 	frameBooted    = 'b' // num: the daemon's pid
 	frameBootError = 'f' // code: the call, num: errno; there is no daemon
-	frameStage     = 's' // text: how far the start has come
+	frameStage     = 's' // text: how far the start has come; to a launcher in C, all that it is to say of a death
+	frameOwn       = 'o' // to a launcher in C: this is no daemon, and speaks for itself
 	frameReady     = 'r' // verdict: ready
-	frameFailed    = 'e' // verdict: text is why, code the exit code
+	frameFailed    = 'e' // verdict: text is why, code the exit code; to a launcher in C, which need not say it, no text
 	frameRunning   = 'x' // verdict: num holds the pidfile text already
 )
 
@@ -192,6 +194,10 @@ func ended(pid int, stage string, child *os.Process) string {
 	case stage == "":
 		return fmt.Sprintf("the daemon (pid %d) ended before it reached the call that makes it one: main returned, exited or panicked first", pid)
 	}
+	return died(pid, stage)
+}
+
+func died(pid int, stage string) string {
 	return fmt.Sprintf("the daemon (pid %d) died before it was ready, %s", pid, stage)
 }
 

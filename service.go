@@ -106,7 +106,7 @@ type service struct {
 func Serviced[T any](action func(ctx context.Context, privileged T) error, config *Config[T]) {
 	s, err := New(action, config)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, message(programName(), err))
+		fmt.Fprintln(os.Stderr, message(programName(), standDown(err)))
 		os.Exit(exitNotConfigured)
 	}
 	os.Exit(s.Command(os.Args[1:]))
@@ -321,31 +321,34 @@ func exitCode(err error) int {
 }
 
 func (s *service) start() error {
-	if isDaemon() {
+	if isDaemon() && !forkedFirst() {
 		os.Exit(s.daemon())
 	}
 	if err := s.mayStart(); err != nil {
-		return err
+		return standDown(err)
 	}
 	if status, _ := probe(s.pidfile); status.State == Running {
-		return &RunningError{s.pidfile, status.PID}
+		return standDown(&RunningError{s.pidfile, status.PID})
+	}
+	if forkedFirst() {
+		os.Exit(s.daemon())
 	}
 	return launch(false)
 }
 
 func (s *service) restart() error {
-	if !isDaemon() {
+	if !isDaemon() || forkedFirst() {
 		if err := s.mayStart(); err != nil {
-			return err
+			return standDown(err)
 		}
 		if err := stopHolder(s.pidfile, s.stopTimeout); err != nil && !errors.Is(err, ErrNotRunning) {
-			return err
+			return standDown(err)
 		}
 	}
 	return s.start()
 }
 
-// mayStart finds in the launcher what would fail in the daemon.
+// mayStart finds, before anything has happened, what would fail in the daemon.
 func (s *service) mayStart() error {
 	if err := mayLaunch(); err != nil {
 		return err
@@ -373,7 +376,7 @@ func (s *service) reload() error {
 
 // daemon is Start in the daemon; it returns the exit code.
 func (s *service) daemon() int {
-	up, err := attach(false, false, func() {
+	up, err := attach(s.name, false, false, func() {
 		s.letGo()
 		os.Exit(exitFailed)
 	})
@@ -561,7 +564,7 @@ func (foreground) stage(string) {}
 func (foreground) ready()       {}
 
 func (s *service) run() error {
-	if isDaemon() {
+	if _ = standDown(nil); isDaemon() {
 		return errSecondCall
 	}
 	if err := boot.err(); boot.state == bootRefused {
