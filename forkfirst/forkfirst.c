@@ -69,10 +69,10 @@ static int close_others(void)
 static int receive(int fd, void *to, size_t size)
 {
 	char *p = to;
-	ssize_t n;
 
 	while (size > 0) {
-		n = read(fd, p, size);
+		ssize_t n = read(fd, p, size);
+
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
