@@ -1,0 +1,65 @@
+//go:build unix
+
+// Command bench prints side-by-side measurements of this library and of what
+// one would use without it: medians, and ratios from one run.
+//
+//	go run ./bench                all tables
+//	go run ./bench start          one of them; -l lists them
+//	go run ./bench -n 50 start    with fewer rounds
+//
+// Compare within one run only, and on a machine that does nothing else; where
+// that cannot be had, chrt -f 1 go run ./bench comes close (nice does not:
+// setsid(2) puts a daemon into a scheduling group of its own). The exit status
+// is 1 if something is above the limit that the table shows.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+)
+
+// benches are the tables by name; each file adds its own in an init function.
+// They are false when a ratio is above its limit. Each runs in a process of
+// its own that has its name as the only argument after the flags.
+var benches = map[string]func() bool{}
+
+var rounds = flag.Int("n", 200, "`rounds` of starts and stops")
+
+func main() {
+	list := flag.Bool("l", false, "list the tables")
+	flag.Parse()
+	names := slices.Sorted(maps.Keys(benches))
+	if *list {
+		fmt.Println(strings.Join(names, "\n"))
+		return
+	}
+	for _, name := range flag.Args() {
+		if benches[name] == nil {
+			fmt.Fprintf(os.Stderr, "bench: no table %q; there are: %s\n", name, strings.Join(names, ", "))
+			os.Exit(2)
+		}
+	}
+	if flag.NArg() > 0 {
+		names = flag.Args()
+	}
+	if flag.NArg() == 1 {
+		if !benches[names[0]]() {
+			os.Exit(1)
+		}
+		return
+	}
+	status := 0
+	for _, name := range names {
+		c := exec.Command("/proc/self/exe", append(slices.Clone(os.Args[1:len(os.Args)-flag.NArg()]), name)...)
+		c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+		if err := c.Run(); err != nil {
+			status = 1
+		}
+	}
+	os.Exit(status)
+}

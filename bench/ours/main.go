@@ -1,0 +1,55 @@
+//go:build linux
+
+// Ours is this library's program in the benchmarks.
+//
+//	ours nothing            ends at once: a boot of the Go runtime, and nothing else
+//	ours daemon             Daemon(false, false), which is all that daemon(3) does
+//	ours start|stop|…       a service: pidfile, syslog, privileges dropped
+//
+// When it is up it writes its pid to the FIFO that $BENCH_READY names.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/madhadron/daemonize"
+)
+
+func main() {
+	switch os.Args[1] {
+	case "nothing":
+		return
+	case "daemon":
+		if err := daemonize.Daemon(false, false); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		ready()
+		time.Sleep(time.Hour)
+	}
+	config := &daemonize.Config[struct{}]{
+		Name:             "ours",
+		PidfileDirectory: os.Getenv("BENCH_DIR"),
+	}
+	if os.Getuid() == 0 {
+		config.User, config.Group = "daemon", "daemon"
+	}
+	daemonize.Serviced(func(ctx context.Context, _ struct{}) error {
+		ready()
+		<-ctx.Done()
+		return nil
+	}, config)
+}
+
+func ready() {
+	f, err := os.OpenFile(os.Getenv("BENCH_READY"), os.O_WRONLY, 0)
+	if err != nil {
+		os.Exit(1)
+	}
+	f.WriteString(strconv.Itoa(os.Getpid()) + "\n")
+	f.Close()
+}
