@@ -14,8 +14,10 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/auxv.h>
@@ -206,6 +208,23 @@ int cd_close_in_forks(int fd)
 }
 
 /* --- syslog(3) --- */
+
+void cd_openlog(const char *ident, int length, int option, int facility)
+{
+	static char tags[2][CD_MAX_IDENT + 1];
+	static int next;
+	char *tag = tags[next];
+
+	next = !next;
+	memcpy(tag, ident, (size_t)length);
+	tag[length] = '\0';
+	openlog(tag, option, facility);
+}
+
+void cd_syslog(int priority, const char *message, int length)
+{
+	syslog(priority, "%.*s", length, message);
+}
 
 /* --- accounts: getpwnam(3), getgrnam(3) --- */
 int cd_static_glibc(void)

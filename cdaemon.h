@@ -55,6 +55,27 @@ int cd_close_in_forks(int fd);
 
 /* --- syslog(3) --- */
 
+/* The longest ident, in bytes. */
+#define CD_MAX_IDENT 255
+
+/* The longest message, in bytes, of which no part is lost: see Syslog. */
+#ifdef __GLIBC__
+#define CD_MAX_MESSAGE 7680
+#else
+#define CD_MAX_MESSAGE 900
+#endif
+
+/* cd_openlog is openlog(3) with the first length bytes of ident, at most
+ * CD_MAX_IDENT. libc keeps the pointer, so it gets a copy: one of two static
+ * ones in turn, since another thread of the program may be logging with the
+ * one before until openlog returns. Calls must not overlap. */
+void cd_openlog(const char *ident, int length, int option, int facility);
+
+/* cd_syslog is syslog(3) with the first length bytes of message, which needs
+ * no NUL and is not kept. It copies and allocates nothing of its own. It may
+ * block; see Syslog. */
+void cd_syslog(int priority, const char *message, int length);
+
 /* --- accounts: getpwnam(3), getgrnam(3) --- */
 
 /* cd_static_glibc tells whether glibc is linked in statically. */

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -121,7 +120,7 @@ var errSecondCall = errors.New("daemonize: a process can become or launch a daem
 // error has reached the launcher already. No privilege is needed.
 func Detach(nochdir, noclose bool) (ready func(error), err error) {
 	if !isDaemon() {
-		err := launch(noclose)
+		err := launch(noclose, func(string) {})
 		if err == nil {
 			os.Exit(exitDone)
 		}
@@ -173,14 +172,6 @@ func Daemonize(action func()) error {
 	return nil
 }
 
-// programName is what messages are signed with.
-func programName() string {
-	if len(os.Args) == 0 {
-		return "daemonize"
-	}
-	return filepath.Base(os.Args[0])
-}
-
 // mayLaunch refuses processes whose copy could not become a daemon.
 func mayLaunch() error {
 	switch err := boot.err(); {
@@ -197,8 +188,8 @@ func mayLaunch() error {
 }
 
 // launch starts the copy of this program that becomes the daemon and waits
-// for its verdict; nil means that it is ready.
-func launch(noclose bool) error {
+// for its verdict; nil means that it is ready. watch hears how far it has come.
+func launch(noclose bool, watch func(stage string)) error {
 	if err := mayLaunch(); err != nil {
 		return err
 	}
@@ -244,7 +235,7 @@ func launch(noclose bool) error {
 	}
 	theirs.Close()
 	theirStderr.Close()
-	return await(report, stderr, child)
+	return await(report, stderr, child, watch)
 }
 
 // originDir is the directory to start the copy in: "" where it is ours.
@@ -274,8 +265,10 @@ type starter struct {
 	name      string // what messages are signed with
 	report    *os.File
 	noclose   bool
-	forked    bool   // the launcher is C and knows no words
-	abandoned func() // ends the process when the launcher has gone away
+	forked    bool               // the launcher is C and knows no words
+	abandoned func()             // ends the process when the launcher has gone away
+	seen      func(stage string) // hears how far it has come, if forked
+	over      func()             // is called before the verdict, perhaps twice
 
 	mu   sync.Mutex // guards done: one verdict, by whoever comes first
 	done bool
@@ -287,7 +280,8 @@ func attach(name string, nochdir, noclose bool, abandoned func()) (*starter, err
 	if !detached.CompareAndSwap(false, true) {
 		return nil, errSecondCall
 	}
-	s := &starter{name: name, report: reportFile(boot.report), noclose: noclose, forked: forkedFirst(), abandoned: abandoned}
+	s := &starter{name: name, report: reportFile(boot.report), noclose: noclose, forked: forkedFirst(),
+		abandoned: abandoned, seen: func(string) {}, over: func() {}}
 	s.stage("after it reached the call that makes it a daemon")
 	if err := s.enter(nochdir); err != nil {
 		s.fail(exitFailed, err)
@@ -349,6 +343,7 @@ func (s *starter) watch() {
 // a daemon that dies next.
 func (s *starter) stage(how string) {
 	if s.forked {
+		s.seen(how)
 		how = s.name + ": " + died(os.Getpid(), how)
 	}
 	_ = writeFrame(s.report, frame{kind: frameStage, text: how})
@@ -362,6 +357,7 @@ func (s *starter) ready() {
 	if s.done {
 		return
 	}
+	s.over()
 	if !s.noclose {
 		// First: once the launcher has gone, writing to its pipe kills.
 		if err := toNull(2); err != nil {
@@ -389,6 +385,7 @@ func (s *starter) refuse(code int, err error) {
 	f := frame{kind: frameFailed, code: uint8(code), text: err.Error()}
 	if s.forked {
 		f.text = ""
+		s.over()
 		fmt.Fprintln(os.Stderr, message(s.name, err)) // the terminal's still
 	} else if running := (*RunningError)(nil); errors.As(err, &running) {
 		f = frame{kind: frameRunning, num: int32(running.PID), text: running.Pidfile}

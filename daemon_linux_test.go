@@ -716,7 +716,7 @@ func TestFewDescriptorsAreAClearErrorOrEnough(t *testing.T) {
 
 // cannot-fork has fork(2), not the clone(2) of os.StartProcess, fail with EAGAIN.
 var _ = testbed.Helper("cannot-fork", func() {
-	testbed.Refuse(unix.EAGAIN, &testbed.Argument{Index: 0, Mask: unix.CLONE_VM, Value: 0}, unix.SYS_CLONE, unix.SYS_FORK)
+	testbed.Refuse(unix.EAGAIN, &testbed.Argument{Index: 0, Mask: unix.CLONE_VM, Value: 0}, unix.SYS_CLONE)
 	execHelper(os.Args[1:])
 })
 
@@ -750,4 +750,36 @@ func TestDaemonizeCallsActionAndReturns(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "in action\n", string(b))
 	testbed.None(t, "bare")
+}
+
+// replaced overwrites its own path with another program, then calls Daemon.
+var _ = testbed.Helper("replaced", func() {
+	self := os.Args[1]
+	if os.Rename("/run/other", self) != nil && !isDaemon() {
+		os.Exit(9)
+	}
+	if err := Daemon(false, false); err != nil {
+		log.Fatal(err)
+	}
+	untilTerm()
+})
+
+// TestReplacedProgramStartsItself: an upgrade that happens between.
+func TestReplacedProgramStartsItself(t *testing.T) {
+	if !testbed.Isolate(t) {
+		return
+	}
+	other, err := os.ReadFile("/bin/false")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile("/run/other", other, 0o755))
+	c := testbed.Command("replaced", "/run/program")
+	binary, err := os.ReadFile(c.Path)
+	require.NoError(t, err)
+	c.Path = "/run/program"
+	require.NoError(t, os.WriteFile(c.Path, binary, 0o755))
+	out, err := c.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	to, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", testbed.One(t, "replaced")))
+	require.NoError(t, err)
+	assert.Equal(t, "/run/program (deleted)", to, "what ran, not what is there now")
 }

@@ -52,6 +52,8 @@
 //   - Signals that the launcher's parent ignored or blocked are reset on Linux
 //     only.
 //   - On current macOS, syslog messages from pure Go reach nobody.
+//   - Accounts of name services other than the files are found through getent(1),
+//     see [GetentPaths].
 //
 // In both builds the daemon is no session leader; after daemon(3) of glibc or the BSDs
 // alone it would be one, and could catch a controlling terminal. Unlike with
@@ -65,16 +67,20 @@
 //
 // DAEMONIZE_BOOT tells the copy what it is. It is removed before main. A
 // process that finds one that its parent did not set for it never launches
-// anything.
+// anything. The verb run obeys NOTIFY_SOCKET, LISTEN_PID, LISTEN_FDS,
+// LISTEN_FDNAMES and JOURNAL_STREAM of systemd. The drop of privileges sets
+// HOME, USER and LOGNAME. The pure-Go syslog half honours TZ as libc does.
 //
 // # Files
 //
-//	/var/run/NAME.pid  the pidfile: the pid's digits, mode 0600
-//	/dev/log           the socket of the syslog daemon
+//	/var/run/NAME.pid    the pidfile: the pid's digits, mode 0600
+//	/var/run/NAME.crash  what the Go runtime printed in a crash, mode 0600
+//	/dev/log             the socket of the syslog daemon
 //
 // The daemon holds an exclusive flock(2) on its pidfile for life. stop, reload and
 // restart signal only a process that is proved to hold it. BSD's pidfile(3)
-// locks the same way.
+// locks the same way. An abstract unix(7) socket named @daemonize/HASH is a hint
+// that somebody has the pidfile, even if it was removed.
 //
 // # Exit status
 //

@@ -44,7 +44,9 @@ func (e *RunningError) Error() string {
 }
 
 // ErrNotRunning says that no process holds the pidfile. The text is pydaemonize's.
-var ErrNotRunning = errors.New("Could not find PID file to stop. Is the process running?") //nolint:staticcheck // a sentence, for people
+//
+//lint:ignore ST1005 a sentence, for people
+var ErrNotRunning = errors.New("Could not find PID file to stop. Is the process running?")
 
 // State is what can be proved of a daemon by its pidfile.
 type State int
@@ -74,12 +76,18 @@ func (s State) String() string {
 type Status struct {
 	State State
 	PID   int // of the daemon when Running; 0 if it is starting or not known
+
+	// Crash is the first line that the Go runtime printed when the last
+	// daemon crashed; the next start logs all of it. "": it did not, or
+	// we may not see it.
+	Crash string
 }
 
 // pidfile is one that this process has locked.
 type pidfile struct {
-	path string
-	file *os.File // read-only: a daemon that could write could name another process for root to stop
+	path  string
+	file  *os.File // read-only: a daemon that could write could name another process for root to stop
+	claim int      // see claim; -1 for none
 }
 
 // acquire creates and locks the pidfile at path and erases what it says. A
@@ -116,14 +124,16 @@ func tryAcquire(path string) (*pidfile, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pidfile{path, f}
+	p := &pidfile{path: path, file: f, claim: -1}
 	if err := p.lock(); err != nil {
 		f.Close()
 		return nil, err
 	}
-	if pid := deletedHolder(path); pid != 0 {
-		p.remove()
-		return nil, &RunningError{path, pid} // somebody removed it under a live daemon
+	if p.claim = claim(path); p.claim < 0 {
+		if pid := findDeletedHolder(path); pid != 0 {
+			p.remove()
+			return nil, &RunningError{path, pid} // somebody removed it under a live daemon
+		}
 	}
 	if err := sysCloseInForks(int(f.Fd())); err != nil {
 		f.Close()
@@ -184,6 +194,9 @@ func (p *pidfile) remove() {
 	}
 	_ = sysCloseInForks(-1)
 	p.file.Close()
+	if p.claim >= 0 {
+		unix.Close(p.claim)
+	}
 }
 
 // isInPlace is true while the path leads to the file that we hold.
@@ -352,7 +365,7 @@ func probe(path string) (Status, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if pid := deletedHolder(path); pid != 0 {
-			return Status{Running, pid}, nil
+			return Status{State: Running, PID: pid}, nil
 		}
 		return Status{State: Stopped}, nil
 	case errors.Is(err, fs.ErrPermission):
@@ -378,7 +391,7 @@ func probe(path string) (Status, error) {
 		}
 		return Status{State: Unknown}, elsewhere(path, pid)
 	}
-	return Status{Running, pid}, nil
+	return Status{State: Running, PID: pid}, nil
 }
 
 // elsewhere is a lock whose holder is not to be seen.
@@ -395,7 +408,7 @@ func probeUnprivileged(path string, denied error) (Status, error) {
 	case pid == 0:
 		return Status{State: Dead}, nil
 	}
-	return Status{Running, pid}, nil
+	return Status{State: Running, PID: pid}, nil
 }
 
 // holder is a daemon proved to hold its pidfile.
@@ -552,12 +565,13 @@ func (h *holder) gone(deadline time.Time) bool {
 const killPatience = 2 * time.Second
 
 // stopHolder ends the daemon that holds the pidfile at path: SIGTERM, timeout, SIGKILL.
-// ErrNotRunning if there is none; a stale pidfile goes in any case.
-func stopHolder(path string, timeout time.Duration) error {
+// ErrNotRunning if there is none; a stale pidfile goes in any case, and with it
+// the files beside it that are empty.
+func stopHolder(path string, timeout time.Duration, beside ...string) error {
 	deadline := time.Now().Add(timeout)
 	h, err := findHolder(path, deadline)
 	if errors.Is(err, ErrNotRunning) {
-		tidy(path)
+		tidy(path, beside)
 	}
 	if err != nil {
 		return err
@@ -566,7 +580,7 @@ func stopHolder(path string, timeout time.Duration) error {
 	if err := h.end(deadline); err != nil && !errors.Is(err, ErrNotRunning) {
 		return err
 	}
-	tidy(path)
+	tidy(path, beside)
 	return nil
 }
 
@@ -588,14 +602,29 @@ func (h *holder) end(deadline time.Time) error {
 }
 
 // tidy removes a pidfile that nobody holds.
-func tidy(path string) {
+func tidy(path string, beside []string) {
 	f, err := openPidfile(path, os.O_RDONLY)
 	if err != nil {
 		return
 	}
-	p := &pidfile{path, f}
+	p := &pidfile{path: path, file: f, claim: -1}
 	if free, err := flock(f, unix.LOCK_EX); err == nil && free && p.isInPlace() {
+		for _, path := range beside {
+			removeEmpty(path)
+		}
 		_ = os.Remove(path)
 	}
 	f.Close()
+}
+
+// removeEmpty removes a file that is like a pidfile, and empty.
+func removeEmpty(path string) {
+	f, err := openPidfile(path, os.O_RDONLY)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() == 0 {
+		_ = os.Remove(path)
+	}
 }

@@ -16,6 +16,8 @@ func pidfdOpen(pid int) (int, error)                  { return -1, nil }
 func pidfdSignal(pidfd int, sig syscall.Signal) error { return unix.ENOSYS }
 func pidfdWait(pidfd int, deadline time.Time) bool    { return false }
 func lockHolder(path string) (int, error)             { return 0, unix.ENOSYS }
+func claim(path string) int                           { return -1 }
+func findDeletedHolder(path string) int               { return 0 }
 func deletedHolder(path string) int                   { return 0 }
 
 func holds(pid int, file *os.File) (bool, error) { return true, nil }

@@ -74,7 +74,7 @@ func TestAcquireWriteRemove(t *testing.T) {
 	require.NoError(t, err)
 	status, err := probe(path)
 	require.NoError(t, err)
-	assert.Equal(t, Status{Running, 0}, status, "locked, and empty")
+	assert.Equal(t, Status{State: Running, PID: 0}, status, "locked, and empty")
 	require.NoError(t, p.write("640"))
 	b, err := os.ReadFile(path)
 	require.NoError(t, err)

@@ -10,9 +10,9 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 )
 
@@ -116,13 +116,6 @@ func unknown(err error) bool {
 	return errors.As(err, &u) || errors.As(err, &id) || errors.As(err, &g)
 }
 
-// accountName tells whether an entry of passwd(5) or group(5) can have this
-// name. One with a NUL would reach C as another name; "+" and "-" begin the
-// NIS lines, which are nobody's name.
-func accountName(name string) bool {
-	return name != "" && !strings.ContainsAny(name, ":\n\x00") && name[0] != '+' && name[0] != '-'
-}
-
 // numericID reads an id as chown(1) does: decimal, without sign, and without
 // leading zeros lest "00" be root. The bool is false for what is no number.
 func numericID(s string) (int, bool, error) {
@@ -135,9 +128,6 @@ func numericID(s string) (int, bool, error) {
 	}
 	return int(id), true, nil
 }
-
-// allDigits tells whether s is decimal digits and nothing else.
-func allDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // account is who the daemon becomes.
 type account struct {
@@ -386,15 +376,17 @@ func (a *account) environment() error {
 }
 
 // regain tries to become root again, every way that a capability or a saved
-// id would allow; each must fail.
+// id would allow; each must fail. One thread tries: prove has shown that all are alike.
 func (a *account) regain() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	const end = "not proved, so the process must end: %s brought back what root had"
 	switch {
-	case syscall.Setgroups([]int{0}) == nil:
+	case threadSetgroups(0) == nil:
 		return fmt.Errorf(end, "setgroups")
-	case a.gid != 0 && syscall.Setgid(0) == nil:
+	case a.gid != 0 && threadSetgid(0) == nil:
 		return fmt.Errorf(end, "setgid(0)")
-	case syscall.Setuid(0) == nil:
+	case threadSetuid(0) == nil:
 		return fmt.Errorf(end, "setuid(0)")
 	}
 	return nil

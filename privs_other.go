@@ -38,3 +38,9 @@ func (a *account) prove(noNewPrivs bool) error {
 	}
 	return nil
 }
+
+// Elsewhere these change the process.
+
+func threadSetgroups(gid int) error { return syscall.Setgroups([]int{gid}) }
+func threadSetgid(gid int) error    { return syscall.Setgid(gid) }
+func threadSetuid(uid int) error    { return syscall.Setuid(uid) }

@@ -13,6 +13,7 @@ var (
 	_ func(priority Priority, message string)               = sysSyslog
 	_ func(mask int) int                                    = sysSetlogmask
 	_ func()                                                = sysCloselog
+	_ int                                                   = maxMessage
 
 	_ func(name string) (*Passwd, error)        = sysGetpwnam
 	_ func(uid int) (*Passwd, error)            = sysGetpwuid

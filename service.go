@@ -29,6 +29,7 @@ const (
 	exitNotDone       = 3 // not implemented
 	exitNotPermitted  = 4
 	exitNotConfigured = 6
+	exitNotRunning    = 7
 )
 
 // Config holds the arguments of pydaemonize's serviced. A nil *Config and
@@ -50,8 +51,14 @@ type Config[T any] struct {
 	// daemon; where User is set and Group is not, and no group is called Name,
 	// that user's own group. One that is set but does not exist is an error.
 	// Started by anyone else the daemon stays who it is; then a User other than
-	// that is an error.
+	// that is an error. With the user come initgroups(3)'s supplementary groups, and
+	// HOME, USER and LOGNAME as a login sets them. Only "root" stays root.
 	User, Group string
+
+	// AllowNewPrivileges leaves out what follows the drop on Linux: no_new_privs
+	// (prctl(2)) on every thread, for good, so that no set-user-ID program that the
+	// daemon runs, sudo or ping, say, gives anything back. Default: false.
+	AllowNewPrivileges bool
 
 	// SyslogOptions is a mask of openlog(3)'s LOG_PID, LOG_CONS, LOG_NDELAY,
 	// LOG_ODELAY, LOG_NOWAIT and LOG_PERROR. Default: none.
@@ -71,13 +78,16 @@ type Config[T any] struct {
 	// Umask is the daemon's umask(2). Default: 022.
 	Umask os.FileMode
 
-	// Reload runs on SIGHUP, one call at a time; its error is logged. Its
-	// context is the action's. nil: SIGHUP is ignored.
+	// Reload runs on SIGHUP, as the user that the daemon has become, one call
+	// at a time, beside the action, whose context it gets. Its error or panic is
+	// logged and does not end the daemon. nil: SIGHUP is ignored.
 	Reload func(context.Context) error
 
 	// RespawnDelay is the pause before an action that failed or panicked is
-	// run again, with the same result of PrivilegedAction. 0: it is not run
-	// again. See also Fatal.
+	// run again, with the same result of PrivilegedAction: hdaemonize's
+	// behaviour, which waits 5 seconds. It does not run again after nil, after an
+	// error that Fatal has marked, and once it was told to stop.
+	// 0: it is not run again.
 	RespawnDelay time.Duration
 }
 
@@ -87,6 +97,7 @@ type Service[T any] struct{ s *service }
 // service is a Service without its type parameter.
 type service struct {
 	name, user, group string
+	allowNewPrivs     bool
 	options           Option
 	facility          Priority
 	pidfile           string
@@ -97,7 +108,13 @@ type service struct {
 	privileged        func() error
 	action            func(context.Context) error
 
-	held atomic.Pointer[pidfile]
+	held         atomic.Pointer[pidfile]
+	crash        atomic.Pointer[crashFile] // beside held
+	signals      chan os.Signal            // once it catches them
+	inForeground bool                      // run, not start
+	notify       *notifier                 // in run, if a supervisor asked for it
+	notices      []string                  // to log as soon as there is a log
+	logged       bool                      // serve has logged its error
 }
 
 // Serviced is pydaemonize's serviced: it obeys the one verb that the program
@@ -125,7 +142,7 @@ func New[T any](action func(context.Context, T) error, config *Config[T]) (*Serv
 		c = *config
 	}
 	s := &service{
-		name: c.Name, user: c.User, group: c.Group,
+		name: c.Name, user: c.User, group: c.Group, allowNewPrivs: c.AllowNewPrivileges,
 		options: c.SyslogOptions, facility: c.SyslogFacility,
 		stopTimeout: c.StopTimeout, umask: int(c.Umask),
 		reloadAction: c.Reload, respawnDelay: c.RespawnDelay,
@@ -211,35 +228,62 @@ func checkName(name string) error {
 // and written, and the privileges are dropped. If the launcher goes away before that,
 // the daemon ends, too. A process can launch one daemon only: the copy that
 // becomes it runs main up to the first Start.
-func (s *Service[T]) Start() error { return s.s.start() }
+//
+// If the Go runtime ends the daemon, after a panic in a goroutine of its own,
+// concurrent map writes or a signal in C code, what it prints is kept in
+// NAME.crash beside the pidfile (debug.SetCrashOutput): Status shows the
+// first line, and the next Start or Run writes all of it to syslog and clears it.
+// A clean end leaves no such file; where the daemon's user has no right
+// to unlink it, Stop does, if it is empty.
+func (s *Service[T]) Start() error { return s.s.start(nil) }
 
 // Stop ends the daemon that holds the pidfile: SIGTERM, and SIGKILL after
 // StopTimeout. It returns as soon as the daemon is gone. ErrNotRunning if
 // there is none; a pidfile left by a daemon that died is removed.
-func (s *Service[T]) Stop() error { return stopHolder(s.s.pidfile, s.s.stopTimeout) }
+func (s *Service[T]) Stop() error { return s.s.stop() }
 
 // Restart is Stop, if the daemon runs, and Start. What can be known
 // to keep it from starting again is found before it is stopped.
-func (s *Service[T]) Restart() error { return s.s.restart() }
+func (s *Service[T]) Restart() error { return s.s.restart(nil) }
 
-// Reload sends SIGHUP to the daemon that holds the pidfile. ErrNotRunning if
-// there is none; an error that is errors.ErrUnsupported where Config.Reload is nil.
+// Reload sends SIGHUP to the daemon that is proved to hold the pidfile. It
+// does not wait for Config.Reload to end: the log tells what came of it.
+// ErrNotRunning if there is no daemon. Where Config.Reload is nil, nothing is sent:
+// an error that is errors.ErrUnsupported. It needs root, or the daemon's user.
 func (s *Service[T]) Reload() error { return s.s.reload() }
 
-// Status says whether a daemon holds the pidfile, and its pid. An error goes
-// with Unknown. On Linux it needs no privilege.
-func (s *Service[T]) Status() (Status, error) { return probe(s.s.pidfile) }
+// Status says whether a daemon holds the pidfile, and its pid; and after a
+// crash, to those who may read it, what the Go runtime said first. An error
+// goes with Unknown. On Linux the rest needs no privilege.
+func (s *Service[T]) Status() (Status, error) { return s.s.status() }
 
-// Run is the daemon in the foreground: all that Start does but the detaching, in
-// this process. Messages go to standard error as well. It returns
-// what the action returns.
+// Run is the daemon in the foreground, for containers, where it may be PID 1,
+// for supervisors and for debugging: this process takes every step of Start
+// but those that detach it. The working directory becomes /, the umask
+// Config.Umask; standard input, output and error and all descriptors
+// stay. It returns what the action returns, nil if that is context.Canceled;
+// SIGTERM and Ctrl-C end the action's context, and a second Ctrl-C ends the process.
+// As PID 1 it reaps no children but its own: if they leave orphans, put an init before it.
+//
+// What is logged goes to standard error as well, unless systemd's journal reads
+// that and would have it twice (JOURNAL_STREAM of systemd.exec(5)). If
+// the pidfile cannot be written, because its directory is missing,
+// read-only, full or another user's, Run says so and goes on without; but
+// a *RunningError if another daemon holds it.
+//
+// A supervisor that set NOTIFY_SOCKET, as systemd for Type=notify, is told
+// when the daemon is ready, reloads and stops, and its SetStatus:
+// see sd_notify(3). Sockets that it opened are in ListenFiles.
 func (s *Service[T]) Run() error { return s.s.run() }
 
 // Command obeys one verb, start, stop, restart, status, reload or run, and
 // prints what an administrator must know. It returns the exit code: 0 done,
-// 1 failed, 2 usage, 3 not implemented, 4 not permitted, 6 not configured;
-// for status 0 running, 1 dead with a pidfile left, 3 stopped, 4 unknown.
-// Stopping a daemon that does not run is done.
+// 1 failed, 2 usage, 3 not implemented, 4 not permitted, 6 not configured,
+// 7 not running (reload); for status 0 running, 1 dead with a pidfile left,
+// 3 stopped, 4 unknown. Stopping a daemon that does not run is done.
+//
+// If standard error is a terminal, a start or stop that takes longer than a
+// second says there what it waits for, on a line that goes away again.
 func (s *Service[T]) Command(args []string) int { return s.s.command(args) }
 
 func (s *service) command(args []string) int {
@@ -250,21 +294,35 @@ func (s *service) command(args []string) int {
 	var err error
 	switch verb {
 	case "start":
-		err = s.start()
+		p := newProgress(s.name)
+		err = s.start(p)
+		p.end()
 	case "stop":
-		err = stopHolder(s.pidfile, s.stopTimeout)
+		p := newProgress(s.name)
+		p.say(s.waitsForEnd())
+		err = s.stop()
+		p.end()
 		if errors.Is(err, ErrNotRunning) {
 			fmt.Fprintln(os.Stderr, message(s.name, err))
 			return exitDone
 		}
 	case "restart":
-		err = s.restart()
+		p := newProgress(s.name)
+		err = s.restart(p)
+		p.end()
 	case "status":
 		return s.printStatus()
 	case "reload":
 		err = s.reload()
+		if errors.Is(err, ErrNotRunning) {
+			fmt.Fprintf(os.Stderr, "%s is not running.\n", s.name)
+			return exitNotRunning
+		}
 	case "run":
 		err = s.run()
+		if s.logged { // so it was on standard error
+			return exitCode(err)
+		}
 	default:
 		fmt.Fprintf(os.Stderr, "Usage: %s {start|stop|restart|status|reload|run}\n", s.name)
 		return exitUsage
@@ -279,8 +337,16 @@ func (s *service) command(args []string) int {
 	return exitCode(err)
 }
 
-func (s *service) printStatus() int {
+func (s *service) status() (Status, error) {
 	status, err := probe(s.pidfile)
+	if status.State != Running {
+		status.Crash = lastWords(s.pidfile)
+	}
+	return status, err
+}
+
+func (s *service) printStatus() int {
+	status, err := s.status()
 	switch {
 	case err != nil:
 		fmt.Fprintln(os.Stderr, message(s.name, err))
@@ -293,12 +359,10 @@ func (s *service) printStatus() int {
 	default:
 		fmt.Printf("%s is not running.\n", s.name)
 	}
+	if status.Crash != "" {
+		fmt.Printf("It crashed: %s (all of it is in %s)\n", status.Crash, crashPath(s.pidfile))
+	}
 	return int(status.State)
-}
-
-// message is how people see an error: after the program's name.
-func message(name string, err error) string {
-	return name + ": " + strings.TrimPrefix(err.Error(), "daemonize: ")
 }
 
 // exitCode is the LSB's for an error.
@@ -320,32 +384,52 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-func (s *service) start() error {
+// start shows in p, if not nil, what it waits for.
+func (s *service) start(p *progress) error {
 	if isDaemon() && !forkedFirst() {
-		os.Exit(s.daemon())
+		os.Exit(s.daemon(nil))
 	}
 	if err := s.mayStart(); err != nil {
 		return standDown(err)
 	}
+	if os.Geteuid() != 0 { // root's daemon looks itself, and says the same
+		if _, err := resolveAccount(s.name, s.user, s.group); err != nil {
+			return standDown(err)
+		}
+	}
 	if status, _ := probe(s.pidfile); status.State == Running {
 		return standDown(&RunningError{s.pidfile, status.PID})
 	}
+	p.say("waiting for the daemon to start")
 	if forkedFirst() {
-		os.Exit(s.daemon())
+		os.Exit(s.daemon(p))
 	}
-	return launch(false)
+	return launch(false, p.lastSeen)
 }
 
-func (s *service) restart() error {
+func (s *service) stop() error {
+	return stopHolder(s.pidfile, s.stopTimeout, crashPath(s.pidfile))
+}
+
+// waitsForEnd is what stop waits for.
+func (s *service) waitsForEnd() string {
+	return fmt.Sprintf("waiting for the daemon to end (SIGKILL after %s)", seconds(s.stopTimeout))
+}
+
+func (s *service) restart(p *progress) error {
 	if !isDaemon() || forkedFirst() {
 		if err := s.mayStart(); err != nil {
 			return standDown(err)
 		}
-		if err := stopHolder(s.pidfile, s.stopTimeout); err != nil && !errors.Is(err, ErrNotRunning) {
+		if _, err := resolveAccount(s.name, s.user, s.group); err != nil {
+			return standDown(err)
+		}
+		p.say(s.waitsForEnd())
+		if err := s.stop(); err != nil && !errors.Is(err, ErrNotRunning) {
 			return standDown(err)
 		}
 	}
-	return s.start()
+	return s.start(p)
 }
 
 // mayStart finds, before anything has happened, what would fail in the daemon.
@@ -353,11 +437,7 @@ func (s *service) mayStart() error {
 	if err := mayLaunch(); err != nil {
 		return err
 	}
-	if err := checkDirectory(filepath.Dir(s.pidfile)); err != nil {
-		return err
-	}
-	_, err := resolveAccount(s.name, s.user, s.group)
-	return err
+	return checkDirectory(filepath.Dir(s.pidfile))
 }
 
 var errNoReload = fmt.Errorf("reload: this daemon has nothing to reload: %w", errors.ErrUnsupported)
@@ -374,8 +454,9 @@ func (s *service) reload() error {
 	return h.signal(unix.SIGHUP)
 }
 
-// daemon is Start in the daemon; it returns the exit code.
-func (s *service) daemon() int {
+// daemon is Start in the daemon; it returns the exit code. p is nil but in one
+// that forked first.
+func (s *service) daemon(p *progress) int {
 	up, err := attach(s.name, false, false, func() {
 		s.letGo()
 		os.Exit(exitFailed)
@@ -383,6 +464,7 @@ func (s *service) daemon() int {
 	if err != nil {
 		return exitFailed // the launcher knows
 	}
+	up.seen, up.over = p.lastSeen, p.end
 	err = s.serve(up)
 	if err != nil {
 		up.fail(exitCode(err), err) // unless it was ready before
@@ -391,7 +473,7 @@ func (s *service) daemon() int {
 	return exitDone
 }
 
-// starting is where a start reports to: the launcher, or nobody in run.
+// starting is where a start reports to: the launcher, or in run a supervisor.
 type starting interface {
 	stage(how string)
 	ready()
@@ -404,62 +486,96 @@ func (s *service) serve(up starting) (err error) {
 	if err != nil {
 		return err
 	}
-	lock, err := acquire(s.pidfile)
+	lock, err := s.lock()
 	if err != nil {
 		return err
 	}
-	s.held.Store(lock)
+	s.held.Store(lock) // nil in run, where it cannot be written
 	defer s.letGo()
 
 	Openlog(s.name, s.options, s.facility)
 	tell(LOG_NOTICE, "Starting.")
 	defer func() {
+		s.notify.stopping()
 		if err != nil {
 			tell(LOG_ERR, err.Error())
+			s.logged = true
 		}
 		tell(LOG_NOTICE, "Exiting.")
 	}()
-	up.stage("while it ran its privileged action")
+	over := s.untilReady()
+	if lock != nil {
+		crash, err := keepCrashes(s.pidfile)
+		if err != nil {
+			s.notices = append(s.notices, "what the Go runtime prints in a crash will not be kept: "+err.Error())
+		}
+		s.crash.Store(crash)
+	}
+	for _, notice := range s.notices {
+		tell(LOG_WARNING, notice)
+	}
+	const privileged = "while it ran its privileged action"
+	up.stage(privileged)
+	sink := func(text string) {
+		s.notify.send("STATUS=" + text)
+		up.stage(privileged + ": " + text) // once it is ready, nobody listens
+	}
+	statusSink.Store(&sink)
+	defer statusSink.Store(nil)
 	if err := protect(s.privileged); err != nil {
 		// Whatever it is, it is the program's own failure: never 4 or 6.
 		return &StartError{Reason: "privileged action: " + err.Error(), ExitCode: exitFailed}
 	}
 	up.stage("before it wrote its pidfile")
-	ctx, stop := s.handleSignals() // from here on stop finds us
+	ctx, hangups, stop := s.handleSignals() // from here on stop finds us
 	defer stop()
-	if err := lock.write(fmt.Sprint(os.Getpid())); err != nil {
-		return err
+	over()
+	if lock != nil {
+		err := lock.write(fmt.Sprint(os.Getpid()))
+		if err != nil && (!s.inForeground || !unwritable(err)) {
+			return err
+		}
+		if err != nil { // the lock alone keeps a second one from running
+			tell(LOG_WARNING, noPidfile+err.Error())
+		}
 	}
 	up.stage("while it dropped its privileges")
-	if err := account.drop(false); err != nil {
+	if err := account.drop(s.allowNewPrivs); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
-		return errors.New("it was told to stop before it was ready")
+		return errToldToStop
 	}
 	up.ready()
+	go s.serveReloads(ctx, hangups) // not before the drop: Reload is not for root to run
 	return s.act(ctx)
 }
 
-// letGo removes the pidfile, once.
+// letGo removes the pidfile, once, and the crash file first: it goes with the
+// lock.
 func (s *service) letGo() {
 	if lock := s.held.Swap(nil); lock != nil {
+		s.crash.Swap(nil).remove()
 		lock.remove()
 	}
 }
 
 // handleSignals returns the action's context, which SIGTERM and SIGINT end,
-// and starts serving SIGHUP.
-func (s *service) handleSignals() (context.Context, func()) {
+// and the requests to reload.
+func (s *service) handleSignals() (ctx context.Context, hangups <-chan struct{}, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 8)
+	s.signals = make(chan os.Signal, 8)
 	// Notify, not Ignore, for SIGHUP: children would inherit ignored.
-	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	signal.Notify(s.signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
 	hup := make(chan struct{}, 1)
 	go func() {
-		for sig := range signals {
+		for sig := range s.signals {
 			if sig != unix.SIGHUP {
+				s.notify.stopping()
 				cancel()
+				if sig == unix.SIGINT && s.inForeground {
+					signal.Reset(unix.SIGINT) // a second Ctrl-C means it
+				}
 				continue
 			}
 			select {
@@ -468,17 +584,36 @@ func (s *service) handleSignals() (context.Context, func()) {
 			}
 		}
 	}()
-	go func() {
-		for range hup {
-			if s.reloadAction == nil {
-				continue
-			}
-			if err := protect(func() error { return s.reloadAction(ctx) }); err != nil {
-				tell(LOG_ERR, "reload: "+err.Error())
-			}
+	return ctx, hup, cancel
+}
+
+// ignoreSignals undoes handleSignals, for the caller of Run; else the process
+// ends next, and catches them to its end.
+func (s *service) ignoreSignals() {
+	if s.signals != nil {
+		signal.Stop(s.signals)
+		close(s.signals)
+	}
+}
+
+func (s *service) serveReloads(ctx context.Context, hangups <-chan struct{}) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
 		}
-	}()
-	return ctx, cancel
+		if s.reloadAction == nil {
+			continue
+		}
+		s.notify.reloading()
+		if err := protect(func() error { return s.reloadAction(ctx) }); err != nil {
+			tell(LOG_ERR, "reload: "+err.Error())
+		}
+		if ctx.Err() == nil {
+			s.notify.send("READY=1")
+		}
+	}
 }
 
 // act runs the action, again and again where it respawns.
@@ -494,11 +629,13 @@ func (s *service) act(ctx context.Context) error {
 		}
 		tell(LOG_ERR, "unexpected error: "+err.Error())
 		tell(LOG_NOTICE, "restarting in "+seconds(s.respawnDelay))
+		SetStatus("unexpected error, restarting in " + seconds(s.respawnDelay))
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(s.respawnDelay):
 		}
+		SetStatus("")
 	}
 }
 
@@ -544,8 +681,8 @@ func protect(f func() error) error {
 // syslogd blocks syslog(3) for ever, and a stop must not wait for it.
 const tellPatience = 250 * time.Millisecond
 
-// tell logs a message of the library's own.
-func tell(priority Priority, text string) {
+// tell logs a message of the library's own. It is false if that took too long.
+func tell(priority Priority, text string) bool {
 	done := make(chan struct{})
 	go func() {
 		Syslog(priority, text)
@@ -553,26 +690,8 @@ func tell(priority Priority, text string) {
 	}()
 	select {
 	case <-done:
+		return true
 	case <-time.After(tellPatience):
+		return false
 	}
-}
-
-// foreground reports a start to nobody.
-type foreground struct{}
-
-func (foreground) stage(string) {}
-func (foreground) ready()       {}
-
-func (s *service) run() error {
-	if _ = standDown(nil); isDaemon() {
-		return errSecondCall
-	}
-	if err := boot.err(); boot.state == bootRefused {
-		return err
-	}
-	s.options |= LOG_PERROR
-	if err := os.Chdir("/"); err != nil {
-		return err
-	}
-	return s.serve(foreground{})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,10 +26,11 @@ import (
 var _ = testbed.Helper("service", func() {
 	do := os.Getenv("DO")
 	config := &Config[string]{
-		Name:             "svc",
-		User:             os.Getenv("AS"),
-		SyslogOptions:    LOG_PID,
-		PidfileDirectory: os.Getenv("DIR"),
+		Name:               "svc",
+		User:               os.Getenv("AS"),
+		AllowNewPrivileges: os.Getenv("NEW_PRIVILEGES") != "",
+		SyslogOptions:      LOG_PID,
+		PidfileDirectory:   os.Getenv("DIR"),
 		PrivilegedAction: func() (string, error) {
 			switch do {
 			case "privileged fails":
@@ -40,6 +42,9 @@ var _ = testbed.Helper("service", func() {
 			case "privileged hangs":
 				os.WriteFile("/run/hangs", nil, 0o600)
 				time.Sleep(time.Hour)
+			case "listens", "listens and stops slowly":
+				_, err := net.Listen("tcp", "127.0.0.1:80") // kept open
+				return "a listener", err
 			case "privileged is denied":
 				return "", unix.EACCES
 			}
@@ -57,7 +62,9 @@ var _ = testbed.Helper("service", func() {
 		config.StopTimeout = time.Duration(ms) * time.Millisecond
 	}
 	Serviced(func(ctx context.Context, made string) error {
-		Syslogf(LOG_INFO, "in action: %s", made)
+		if do != "says nothing" {
+			Syslogf(LOG_INFO, "in action: %s", made)
+		}
 		switch do {
 		case "error":
 			return errors.New("lost the thread")
@@ -74,7 +81,7 @@ var _ = testbed.Helper("service", func() {
 				Syslogf(LOG_INFO, "forked %d", pid)
 			}
 			exec.Command("sleep", "1001").Start()
-		case "slow stop":
+		case "slow stop", "listens and stops slowly":
 			<-ctx.Done()
 			time.Sleep(300 * time.Millisecond)
 			return nil
@@ -117,6 +124,19 @@ func heldBy(t *testing.T, path string, pid int) {
 	require.NoError(t, err)
 	assert.Equal(t, strconv.Itoa(pid), string(text))
 	assert.Equal(t, os.FileMode(0o600), info.Mode())
+	// A daemon that could write could name another process for root to stop.
+	var held []string
+	for fd, to := range testbed.Look(t, pid).FDs {
+		if filepath.Base(to) == filepath.Base(path) {
+			fdinfo, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, fd))
+			require.NoError(t, err)
+			_, flags, _ := strings.Cut(string(fdinfo), "flags:\t")
+			n, err := strconv.ParseInt(strings.Fields(flags)[0], 8, 64)
+			require.NoError(t, err)
+			held = append(held, fmt.Sprintf("access %d, close on exec %t", n&unix.O_ACCMODE, n&unix.O_CLOEXEC != 0))
+		}
+	}
+	assert.Equal(t, []string{"access 0, close on exec true"}, held, "its descriptors of the pidfile")
 }
 
 // nothingLeft asserts that neither a process nor a pidfile is there.
@@ -220,7 +240,7 @@ func TestActionsEnd(t *testing.T) {
 			_, stderr := command(t, 0, serviceCommand("start", "DO="+c.do, "AS=root"))
 			assert.Empty(t, stderr, "it was ready")
 			log.has(t, "Exiting.")
-			_, rest, ok := strings.Cut(log.text(), " svc[")
+			_, rest, ok := strings.Cut(log.Text(t), " svc[")
 			require.True(t, ok)
 			pid, err := strconv.Atoi(rest[:strings.IndexByte(rest, ']')])
 			require.NoError(t, err)
@@ -228,7 +248,7 @@ func TestActionsEnd(t *testing.T) {
 				if strings.Contains(line, "%d") {
 					line = fmt.Sprintf(line, pid)
 				}
-				assert.Contains(t, log.text(), line)
+				assert.Contains(t, log.Text(t), line)
 			}
 			assert.Equal(t, c.code, testbed.ExitOf(t, pid).ExitStatus())
 			nothingLeft(t)
@@ -453,15 +473,69 @@ func TestMethodsForOtherCommandLines(t *testing.T) {
 		return
 	}
 	stdout, stderr := command(t, 0, testbed.Command("methods"))
-	assert.Equal(t, `{not running 0} <nil>
+	assert.Equal(t, `{not running 0 } <nil>
 true
 <nil>
 running true <nil>
 daemonize: a process can become or launch a daemon only once: this is its second call
 reload: this daemon has nothing to reload: unsupported operation
 <nil>
-{not running 0} <nil>
+{not running 0 } <nil>
 `, stdout)
 	assert.Empty(t, stderr)
 	testbed.None(t, "methods")
+}
+
+// TestRestartWaitsForThePort: the new daemon binds what the old one had.
+func TestRestartWaitsForThePort(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	for _, do := range []string{"listens", "listens and stops slowly"} {
+		for range 3 {
+			command(t, 0, serviceCommand("restart", "DO="+do))
+		}
+	}
+	heldBy(t, svcPidfile, testbed.One(t, "service"))
+}
+
+// TestStoppedSyslogdHoldsNothingUp: a syslog daemon that takes no messages
+// blocks whoever sends one, for ever.
+func TestStoppedSyslogdHoldsNothingUp(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	testbed.Subreaper(t)
+	log := startSyslogd(t)
+	log.Signal(t, unix.SIGSTOP)
+	s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(s)
+	require.NoError(t, unix.Connect(s, &unix.SockaddrUnix{Name: "/dev/log"}))
+	for err = nil; err == nil; {
+		_, err = unix.SendmsgN(s, []byte("<14>full"), nil, nil, unix.MSG_DONTWAIT)
+	}
+	require.Equal(t, unix.EAGAIN, err)
+
+	began := time.Now()
+	command(t, 0, serviceCommand("start", "DO=says nothing"))
+	pid := testbed.One(t, "service")
+	command(t, 0, serviceCommand("stop"))
+	assert.Less(t, time.Since(began), 3*time.Second)
+	assert.Equal(t, 0, testbed.ExitOf(t, pid).ExitStatus(), "SIGTERM, not SIGKILL")
+	nothingLeft(t)
+	log.Signal(t, unix.SIGCONT)
+}
+
+func TestNoNewPrivilegesUnlessAllowed(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	for allowed, want := range map[string]string{"": "1", "yes": "0"} {
+		command(t, 0, serviceCommand("restart", "NEW_PRIVILEGES="+allowed))
+		pid := testbed.One(t, "service")
+		for _, tid := range testbed.Threads(t, pid) {
+			assert.Equal(t, want, testbed.Status(t, pid, tid)["NoNewPrivs"], "NEW_PRIVILEGES=%s, thread %d", allowed, tid)
+		}
+	}
 }

@@ -5,7 +5,7 @@
 //
 //	go test -bench . -count 10 ./bench
 //	CGO_ENABLED=0 go test -bench . -count 10 ./bench
-package bench
+package main
 
 import (
 	"os"

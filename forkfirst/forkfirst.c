@@ -121,15 +121,9 @@ static void say(const char *text, size_t size, int status)
 	(void)!writev(STDERR_FILENO, line, 2);
 }
 
-_Noreturn static void leave(int code)
-{
-	/* What daemon(3) and the second fork left is ours to reap. */
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		;
-	_exit(code);
-}
-
-/* The launcher. It returns only if there never was a daemon. */
+/* The launcher. It returns only if there never was a daemon. What it has
+ * not reaped is for init, above all a daemon that has ended by now: who
+ * supervises it wants to know how. */
 static void launch(int fd)
 {
 	static char words[UINT16_MAX + 1]; /* what to say if it dies now */
@@ -150,26 +144,26 @@ static void launch(int fd)
 			own = 1;
 			break;
 		case 'r': /* ready */
-			leave(0);
+			_exit(0);
 		case 'e': /* it has said why not */
-			leave(f.code);
+			_exit(f.code);
 		}
 	}
 	if (pid == 0)
 		return;
 	status = status_of(pid);
 	if (own)
-		leave(same_code(status));
+		_exit(same_code(status));
 	if (size != 0) {
 		say(words, size, status);
-		leave(1);
+		_exit(1);
 	}
 	/* The words of report.go. */
 	(void)snprintf(words, sizeof words,
 		       "%s: the daemon (pid %d) ended before it reached the call that makes it one: main returned, exited or panicked first",
 		       program_invocation_short_name, (int)pid);
 	say(words, strlen(words), status);
-	leave(status != -1 && WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : 1);
+	_exit(status != -1 && WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : 1);
 }
 
 int cd_forkfirst(void)

@@ -4,6 +4,11 @@
 //
 // Started by anyone else it stays who it is, serves on port 8080 and keeps
 // its pidfile in XDG_RUNTIME_DIR or the temporary directory.
+//
+// Under systemd it serves on the socket that systemd listens on for it:
+//
+//	go build && sudo cp httpd /usr/local/sbin/ && sudo cp httpd.socket httpd.service /etc/systemd/system/
+//	sudo systemctl daemon-reload && sudo systemctl start httpd.socket && curl http://localhost/
 package main
 
 import (
@@ -29,6 +34,9 @@ func main() {
 
 // listen runs as root, if root started us: ports below 1024 need it.
 func listen() (net.Listener, error) {
+	if files := daemonize.ListenFiles(); len(files) > 0 {
+		return net.FileListener(files[0])
+	}
 	if os.Geteuid() == 0 {
 		return net.Listen("tcp", ":80")
 	}

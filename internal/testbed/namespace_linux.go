@@ -87,8 +87,11 @@ func isolate(t *testing.T, way string) bool {
 	if err != nil {
 		t.Fatalf("in its namespace, %s (%v):\n%s", way, err, text)
 	}
-	if _, reason, skipped := strings.Cut(text, "--- SKIP: "+t.Name()+" ("); skipped {
-		t.Skip(strings.TrimSpace(reason))
+	if before, _, skipped := strings.Cut(text, "--- SKIP: "+t.Name()+" ("); skipped {
+		// "    file.go:12: needs so and so" stands before it.
+		before = strings.TrimSpace(before)
+		_, reason, _ := strings.Cut(before[strings.LastIndexByte(before, '\n')+1:], ": ")
+		t.Skip(reason)
 	}
 	if !strings.Contains(text, "--- PASS: "+t.Name()+" (") {
 		t.Fatalf("ran no test in its namespace:\n%s", text)

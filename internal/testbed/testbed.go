@@ -51,6 +51,7 @@ func Main(m *testing.M) {
 	if os.Getenv(envStage) == stageInit {
 		namespaceInit()
 	}
+	systemdStage()
 	os.Exit(m.Run())
 }
 

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	logsyslog "log/syslog"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/madhadron/daemonize"
+)
+
+func init() { benches["syslog"] = benchSyslog }
+
+const (
+	devLog   = "/dev/log"
+	envStage = "BENCH_STAGE" // what a copy of this program is to be
+	message  = "connection from 192.0.2.17 port 52344 accepted, session 4711"
+)
+
+// loopC is the reference: the same message, from C.
+const loopC = `
+#include <stdio.h>
+#include <stdlib.h>
+#include <syslog.h>
+#include <time.h>
+int main(int argc, char **argv)
+{
+	struct timespec a, b;
+	long i, n;
+	openlog("bench", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+	while (scanf("%ld", &n) == 1) {
+		clock_gettime(CLOCK_MONOTONIC, &a);
+		for (i = 0; i < n; i++)
+			syslog(LOG_INFO, "%s", argv[1]);
+		clock_gettime(CLOCK_MONOTONIC, &b);
+		printf("%ld\n", (b.tv_sec - a.tv_sec) * 1000000000L + b.tv_nsec - a.tv_nsec);
+		fflush(stdout);
+	}
+	return 0;
+}
+`
+
+// benchSyslog measures in namespaces, with a /dev/log that a process
+// of its own drains.
+func benchSyslog() bool {
+	switch os.Getenv(envStage) {
+	case "":
+		return inNamespace()
+	case "drain":
+		drain()
+	}
+	must(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	must(unix.Mount("tmpfs", "/dev", "tmpfs", 0, "mode=755"))
+	must(os.WriteFile("/dev/null", nil, 0o600)) // package exec opens it
+	// A reader in a process of its own, so that every contender has one alike.
+	reader := self("drain")
+	ready, err := reader.StdoutPipe()
+	must(err)
+	must(reader.Start())
+	defer reader.Process.Kill()
+	_, err = ready.Read(make([]byte, 1))
+	must(err)
+
+	daemonize.Openlog("bench", daemonize.LOG_PID|daemonize.LOG_NDELAY, daemonize.LOG_DAEMON)
+	goSyslog, err := logsyslog.New(logsyslog.LOG_INFO|logsyslog.LOG_DAEMON, "bench")
+	must(err)
+	raw, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	must(err)
+	must(unix.Connect(raw, &unix.SockaddrUnix{Name: devLog}))
+	datagram := []byte(fmt.Sprintf("<30>%s bench[%d]: %s", time.Now().Format(time.Stamp), os.Getpid(), message))
+	conn, err := net.Dial("unixgram", devLog)
+	must(err)
+	text := slog.New(slog.NewTextHandler(conn, nil))
+	ours := slog.New(daemonize.NewHandler(nil))
+	attrs := func(l *slog.Logger) func() {
+		return func() {
+			l.Info("connection accepted", "addr", "192.0.2.17", "port", 52344, "session", "4711", "took", 1500*time.Microsecond)
+		}
+	}
+
+	contenders := []contender{
+		{name: "Syslog", measure: loop(func() { daemonize.Syslog(daemonize.LOG_INFO, message) }), rivals: []rival{{"log/syslog", 0.75}, {"send(2)", 1.2}}},
+		{name: "log/syslog", measure: loop(func() { goSyslog.Info(message) })},
+		{name: "send(2)", measure: loop(func() { must(unix.Send(raw, datagram, 0)) })},
+		{name: "slog NewHandler", measure: loop(attrs(ours)), rivals: []rival{{"slog.TextHandler", 1.5}}},
+		{name: "slog.TextHandler", measure: loop(attrs(text))},
+	}
+	if usesLibc {
+		contenders[0].rivals = []rival{{"C loop", 1.15}}
+	}
+	if c := cLoop(); c != nil {
+		contenders = append(contenders, contender{name: "C loop", measure: c})
+	}
+	for i, c := range contenders {
+		contenders[i].measure = func(n int) time.Duration {
+			time.Sleep(time.Millisecond) // the reader is done with the one before
+			return c.measure(n)
+		}
+	}
+	ok := printTable(contenders, 801, 200)
+	for _, c := range contenders {
+		if c.name == "Syslog" || c.name == "slog NewHandler" {
+			fmt.Printf("%s: %.2f allocations a call\n", c.name, allocations(c.measure))
+		}
+	}
+	return ok
+}
+
+func loop(f func()) func(int) time.Duration {
+	return func(n int) time.Duration {
+		start := time.Now()
+		for range n {
+			f()
+		}
+		return time.Since(start)
+	}
+}
+
+func allocations(measure func(int) time.Duration) float64 {
+	const n = 10000
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	measure(n)
+	runtime.ReadMemStats(&after)
+	return float64(after.Mallocs-before.Mallocs) / n
+}
+
+// cLoop starts the C program; nil without gcc.
+func cLoop() func(int) time.Duration {
+	dir, err := os.MkdirTemp("", "bench")
+	must(err)
+	defer os.RemoveAll(dir)
+	cc := exec.Command("gcc", "-O2", "-x", "c", "-o", dir+"/loop", "-")
+	cc.Stdin = strings.NewReader(loopC)
+	if out, err := cc.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "no C loop, apt-get install gcc: %v %s\n", err, out)
+		return nil
+	}
+	c := exec.Command(dir+"/loop", message)
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	in, err := c.StdinPipe()
+	must(err)
+	out, err := c.StdoutPipe()
+	must(err)
+	must(c.Start())
+	return func(n int) time.Duration {
+		fmt.Fprintln(in, strconv.Itoa(n))
+		var ns int64
+		_, err := fmt.Fscan(out, &ns)
+		must(err)
+		return time.Duration(ns)
+	}
+}
+
+func self(stage string) *exec.Cmd {
+	c := exec.Command("/proc/self/exe", os.Args[1:]...)
+	c.Env = append(os.Environ(), envStage+"="+stage)
+	c.Stderr = os.Stderr
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread() // Pdeathsig is the death of this thread
+	return c
+}
+
+func inNamespace() bool {
+	c := self("measure")
+	c.Stdout = os.Stdout
+	c.SysProcAttr.Cloneflags = syscall.CLONE_NEWNS | syscall.CLONE_NEWNET
+	if os.Geteuid() != 0 {
+		c.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		c.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+		c.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
+	}
+	return c.Run() == nil
+}
+
+// drain reads and forgets. It looks every 50 µs, and the queue is long enough
+// for that, so that nobody pays for waking it: that would drown the rest, and
+// those who are slow would pay it more often.
+func drain() {
+	must(os.WriteFile("/proc/sys/net/unix/max_dgram_qlen", []byte("2000"), 0))
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0) // after the line above: it takes its queue's length then
+	must(err)
+	must(unix.Bind(fd, &unix.SockaddrUnix{Name: devLog}))
+	fmt.Print("r")
+	must(unix.SetNonblock(fd, true))
+	for b := make([]byte, 1<<16); ; {
+		if _, err := unix.Read(fd, b); err == unix.EAGAIN {
+			time.Sleep(50 * time.Microsecond)
+		}
+	}
+}
+
+func must(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
+	}
+}

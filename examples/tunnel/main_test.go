@@ -1,0 +1,13 @@
+//go:build unix
+
+package main
+
+import (
+	"testing"
+
+	"github.com/madhadron/daemonize/internal/testbed"
+)
+
+var _ = testbed.Helper("tunnel", main)
+
+func TestMain(m *testing.M) { testbed.Main(m) }

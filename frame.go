@@ -1,0 +1,61 @@
+//go:build unix
+
+package daemonize
+
+import (
+	"encoding/binary"
+	"io"
+)
+
+// The report: what the daemon tells the launcher, over a socket pair, until
+// the verdict. cdaemon.c writes the same frames before Go has started; the
+// launcher in forkfirst/forkfirst.c reads them.
+const (
+	frameBooted    = 'b' // num: the daemon's pid
+	frameBootError = 'f' // code: the call, num: errno; there is no daemon
+	frameStage     = 's' // text: how far the start has come; to a launcher in C, all that it is to say of a death
+	frameOwn       = 'o' // to a launcher in C: this is no daemon, and speaks for itself
+	frameReady     = 'r' // verdict: ready
+	frameFailed    = 'e' // verdict: text is why, code the exit code; to a launcher in C, which need not say it, no text
+	frameRunning   = 'x' // verdict: num holds the pidfile text already
+)
+
+// What frameBootError's code stands for; cdaemon.h has the first two.
+const (
+	bootInDaemon = 1 + iota
+	bootInFork
+	bootInSetsid
+)
+
+// frame is one message: eight bytes as in struct cd_frame, then the text.
+type frame struct {
+	kind, code uint8
+	num        int32
+	text       string
+}
+
+const frameHeader = 8
+
+func writeFrame(w io.Writer, f frame) error {
+	if len(f.text) > 1<<16-1 {
+		f.text = f.text[:1<<16-1]
+	}
+	b := make([]byte, frameHeader, frameHeader+len(f.text))
+	b[0], b[1] = f.kind, f.code
+	binary.NativeEndian.PutUint16(b[2:], uint16(len(f.text)))
+	binary.NativeEndian.PutUint32(b[4:], uint32(f.num))
+	_, err := w.Write(append(b, f.text...))
+	return err
+}
+
+func readFrame(r io.Reader) (frame, error) {
+	var b [frameHeader]byte
+	if _, err := io.ReadFull(r, b[:]); err != nil {
+		return frame{}, err
+	}
+	text := make([]byte, binary.NativeEndian.Uint16(b[2:]))
+	if _, err := io.ReadFull(r, text); err != nil {
+		return frame{}, err
+	}
+	return frame{b[0], b[1], int32(binary.NativeEndian.Uint32(b[4:])), string(text)}, nil
+}

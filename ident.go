@@ -1,0 +1,43 @@
+//go:build unix
+
+package daemonize
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// What the program, and the records that it logs, are called.
+
+// message is how people see an error: after the program's name.
+func message(name string, err error) string {
+	return name + ": " + strings.TrimPrefix(err.Error(), "daemonize: ")
+}
+
+// programName is what messages are signed with.
+func programName() string {
+	if len(os.Args) == 0 {
+		return "daemonize"
+	}
+	return filepath.Base(os.Args[0])
+}
+
+// cleanIdent makes an ident that is bounded and cannot forge a record.
+func cleanIdent(ident string) string {
+	b := []byte(ident[:min(len(ident), maxIdent)])
+	for i, c := range b {
+		if c < ' ' || c == 0x7f {
+			b[i] = '_'
+		}
+	}
+	return string(b)
+}
+
+// defaultIdent is libc's: the program's name without its directory.
+func defaultIdent() string {
+	if len(os.Args) == 0 {
+		return ""
+	}
+	return cleanIdent(os.Args[0][strings.LastIndexByte(os.Args[0], '/')+1:])
+}

@@ -1,0 +1,113 @@
+//go:build unix
+
+package daemonize
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// rooms are the files by what they are for, and floors the rooms' heights:
+// calls go down only, and rooms of one floor do not call each other.
+var rooms = map[string]string{
+	"service": "service run crash notify notify_linux notify_other listen progress",
+	"daemon":  "daemon report",
+	"pidfile": "pidfile pidfile_linux pidfile_other",
+	"privs":   "privs privs_linux privs_other",
+	"syslog":  "syslog syslog_slog syslog_queue",
+	"ground":  "frame ident os_linux os_other",
+	"halves": "daemon_cgo daemon_nocgo boot_nocgo_linux boot_nocgo_other accounts_cgo accounts_nocgo accounts_files " +
+		"syslog_cgo syslog_nocgo",
+	"": "doc seam",
+}
+
+var floors = map[string]int{"service": 3, "daemon": 2, "pidfile": 2, "privs": 2, "syslog": 2, "halves": 1, "ground": 0}
+
+func room(file string) (string, bool) {
+	for name, files := range rooms {
+		if slices.Contains(strings.Fields(files), strings.TrimSuffix(file, ".go")) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+func TestCallsGoDownAndFewPrintOrExit(t *testing.T) {
+	names, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	files := map[string]*ast.File{}
+	functions := map[string][]string{} // to the rooms that have one of that name: both halves do
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		require.NoError(t, err)
+		files[name] = f
+		in, ok := room(name)
+		require.True(t, ok, "%s is in no room: see rooms above, and section 5 of the design", name)
+		for _, d := range f.Decls {
+			if d, ok := d.(*ast.FuncDecl); ok && d.Recv == nil && d.Name.Name != "init" {
+				functions[d.Name.Name] = append(functions[d.Name.Name], in)
+			}
+		}
+	}
+	require.Greater(t, len(files), 20)
+
+	var calls int
+	for name, f := range files {
+		in, _ := room(name)
+		for _, i := range f.Imports {
+			if i.Path.Value == `"C"` {
+				assert.True(t, strings.HasSuffix(name, "_cgo.go"), `%s imports "C"`, name)
+			}
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				called, ok := n.Fun.(*ast.Ident)
+				if !ok || in == "" || called.Obj != nil && called.Obj.Kind != ast.Fun { // a parameter, say
+					break
+				}
+				for _, to := range functions[called.Name] {
+					calls++
+					assert.True(t, to == in || floors[to] < floors[in], "%s, of %s, calls %s of %s: calls go down only", name, in, called.Name, to)
+				}
+			case *ast.SelectorExpr:
+				pkg, ok := n.X.(*ast.Ident)
+				if !ok {
+					break
+				}
+				what := pkg.Name + "." + n.Sel.Name
+				switch {
+				case what == "os.Exit":
+					assert.Contains(t, []string{"service.go", "run.go", "daemon.go", "daemon_nocgo.go"}, name, "%s exits", name)
+				case what == "os.Stdout", what == "os.Stderr", pkg.Name == "fmt" && strings.HasPrefix(n.Sel.Name, "Print"):
+					assert.Contains(t, []string{"service.go", "daemon.go", "progress.go", "daemon_nocgo.go"}, name, "%s prints (%s)", name, what)
+				}
+			}
+			return true
+		})
+	}
+	assert.Greater(t, calls, 100, "it looks at something")
+}
+
+// TestNothingNeedsTheWorkshop: what tests need is in the project.
+func TestNothingNeedsTheWorkshop(t *testing.T) {
+	names, err := filepath.Glob("*_test.go")
+	require.NoError(t, err)
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		assert.NotContains(t, string(text), ".."+"/shared", "%s: the project passes its tests alone", name)
+	}
+}

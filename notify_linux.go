@@ -1,0 +1,16 @@
+package daemonize
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// monotonic is the assignment that goes with RELOADING=1.
+func monotonic() []string {
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
+		return nil
+	}
+	return []string{fmt.Sprintf("MONOTONIC_USEC=%d", now.Nano()/1000)}
+}

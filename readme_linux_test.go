@@ -1,0 +1,79 @@
+package daemonize
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/madhadron/daemonize/internal/testbed"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// block is the n-th block of that kind in the README.
+func block(t *testing.T, kind string, n int) string {
+	t.Helper()
+	text, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	blocks := regexp.MustCompile("(?s)```"+kind+"\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	require.Greater(t, len(blocks), n)
+	return blocks[n][1]
+}
+
+// TestREADMEsProgramDoesWhatItsSessionShows builds the program, in a module
+// of its own that has the replace line, and types the session.
+func TestREADMEsProgramDoesWhatItsSessionShows(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	testbed.Package(t, "ps", "procps")
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	mod := "module docs\n\ngo 1.25.0\n\nrequire (\n\tgithub.com/madhadron/daemonize v0.0.0\n\tgolang.org/x/sys v0.38.0\n)\n\nreplace github.com/madhadron/daemonize => " + here + "\n"
+	sum, err := os.ReadFile("go.sum")
+	require.NoError(t, err)
+	for name, text := range map[string]string{"main.go": block(t, "go", 0), "go.mod": mod, "go.sum": string(sum)} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
+	}
+	build := exec.Command("go", "build", "-mod=mod", "-o", "docs", ".")
+	build.Dir, build.Env = dir, append(os.Environ(), "GOPROXY=off", "GOWORK=off")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+
+	session := block(t, "console", 0)
+	var real strings.Builder
+	for line := range strings.Lines(session) {
+		if typed, ok := strings.CutPrefix(line, "# "); ok {
+			c := exec.Command("sh", "-c", typed)
+			c.Dir = dir
+			out, _ := c.CombinedOutput()
+			real.WriteString(line + string(out))
+		}
+	}
+	pids := regexp.MustCompile(`( *)\d+`)
+	assert.Equal(t, pids.ReplaceAllString(session, " PID"), pids.ReplaceAllString(real.String(), " PID"))
+}
+
+func TestREADMEIsShort(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	assert.Less(t, strings.Count(string(text), "\n"), 120)
+	// A promise names the test behind it.
+	promised := regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(string(text), -1)
+	assert.NotEmpty(t, promised)
+	tests, err := filepath.Glob("*_test.go")
+	require.NoError(t, err)
+	var all strings.Builder
+	for _, name := range tests {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		all.Write(text)
+	}
+	for _, p := range promised {
+		assert.Contains(t, all.String(), "func "+p[1]+"(t *testing.T)")
+	}
+}

@@ -1,0 +1,85 @@
+//go:build !(cgo && !daemonizego)
+
+package daemonize
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/madhadron/daemonize/internal/testbed"
+)
+
+// A program closes descriptors wholesale, without Closelog, and opens files.
+// libc then closes, or writes to, whatever has the log's number; pure Go must
+// not.
+func TestLostDescriptorIsLeftAlone(t *testing.T) {
+	if !testbed.Isolate(t) {
+		return
+	}
+	r := testbed.Record(t, "unixgram")
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK, 0)
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "mine")
+	mine, err := os.Create(path)
+	require.NoError(t, err)
+	says := func(message string) {
+		t.Helper()
+		Syslog(LOG_INFO, message)
+		assert.Equal(t, "fd: "+message, text(r.Next(t)))
+	}
+	Openlog("fd", LOG_NDELAY, LOG_DAEMON)
+
+	require.NoError(t, unix.Close(logDescriptor(t)))
+	says("closed")
+
+	fd := logDescriptor(t)
+	require.NoError(t, unix.Close(fd))
+	other, err := unix.Dup(pair[0])
+	require.NoError(t, err)
+	assert.NotEqual(t, fd, other, "the number is out of the way")
+	says("closed, and a socket opened")
+
+	fd = logDescriptor(t)
+	require.NoError(t, unix.Dup2(int(mine.Fd()), fd))
+	says("a file has the number")
+	_, err = unix.Write(fd, []byte("mine"))
+	assert.NoError(t, err, "still open")
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, "mine", string(b))
+
+	fd = logDescriptor(t)
+	require.NoError(t, unix.Dup2(pair[0], fd))
+	goLog.second = 0 // as if it were a second later
+	says("a socket has the number")
+	_, err = unix.Write(fd, []byte("x"))
+	assert.NoError(t, err, "still open")
+
+	fd = logDescriptor(t)
+	require.NoError(t, unix.Dup2(pair[0], fd))
+	Closelog()
+	_, err = unix.Write(fd, []byte("y"))
+	assert.NoError(t, err, "Closelog leaves it open")
+
+	b = make([]byte, 100)
+	for _, want := range []string{"x", "y"} {
+		n, err := unix.Read(pair[1], b)
+		require.NoError(t, err)
+		assert.Equal(t, want, string(b[:n]), "nothing but ours")
+	}
+}
+
+// A rule of POSIX's, with daylight saving time, on both its sides.
+func TestZoneRules(t *testing.T) {
+	zone := localZone("CET-1CEST,M3.5.0,M10.5.0/3")
+	for want, month := range map[string]time.Month{"Jan 15 13:00": time.January, "Jul 15 14:00": time.July} {
+		assert.Equal(t, want, time.Date(2026, month, 15, 12, 0, 0, 0, time.UTC).In(zone).Format("Jan _2 15:04"))
+	}
+	assert.Equal(t, "12:00", time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC).In(localZone("No/Such")).Format("15:04"))
+}
