@@ -266,3 +266,56 @@ func TestForkFirstChildHasTheTerminalAndTheReport(t *testing.T) {
 	stdout, _ := command(t, 3, c)
 	assert.Equal(t, "0 /dev/null\n1 pipe\n2 pipe\n3 socket\n", stdout)
 }
+
+// forkFirstHarness is a C program in the Go program's place: it is ready, or
+// fails, or dies, as $HOW says.
+const forkFirstHarness = `#include "cdaemon.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int main(void)
+{
+	int fd;
+	const char *how = getenv("HOW");
+	struct cd_frame stage = { 's', 0, 5, 0 }, end = { *how, 4, 0, 0 };
+	if (cd_boot_result(&fd) != CD_FORKED)
+		return 9;
+	if (*how == '0')
+		return 0;
+	if (write(fd, &stage, sizeof stage) != sizeof stage || write(fd, "stage", 5) != 5)
+		return 8;
+	if (*how == 'd')
+		return 3;
+	if (*how == 'p') /* half a frame */
+		return write(fd, &stage, 3) == 3 ? 5 : 8;
+	return write(fd, &end, sizeof end) == sizeof end ? 7 : 8;
+}`
+
+func TestForkFirstLauncherUnderValgrind(t *testing.T) {
+	valgrind := testbed.Package(t, "valgrind", "valgrind")
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	harness := testbed.CC(t, forkFirstHarness, "-g", "-I"+here, filepath.Join(here, "cdaemon.c"), filepath.Join(here, "forkfirst/forkfirst.c"))
+	for _, c := range []struct {
+		how, says string
+		code      int
+	}{
+		{"0", ": exit status 0\n", 1},
+		{"d", "stage: exit status 3\n", 1},
+		{"p", "stage: exit status 5\n", 1},
+		{"r", "", 0},
+		{"e", "", 4},
+		{"o", "", 7},
+	} {
+		t.Run(c.how, func(t *testing.T) {
+			cmd := exec.Command(valgrind, "-q", "--leak-check=full", "--error-exitcode=99", harness, "start")
+			cmd.Env = append(os.Environ(), "HOW="+c.how)
+			_, stderr := command(t, c.code, cmd)
+			assert.NotContains(t, stderr, "==")
+			assert.True(t, strings.HasSuffix(stderr, c.says), "%s", stderr)
+			if c.says == "" {
+				assert.Empty(t, stderr)
+			}
+		})
+	}
+}

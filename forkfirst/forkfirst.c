@@ -83,15 +83,17 @@ static int receive(int fd, void *to, size_t size)
 	return 0;
 }
 
-/* The wait(2) status of pid, -1 if it is not ours to wait for. */
+/* The wait(2) status of pid, -1 if it is not ours to wait for. The daemon
+ * becomes our child when what daemon(3) and the second fork left has ended:
+ * it is waited for first. */
 static int status_of(pid_t pid)
 {
 	int status;
 	pid_t got;
 
 	do
-		got = waitpid(pid, &status, 0);
-	while (got < 0 && errno == EINTR);
+		got = waitpid(-1, &status, 0);
+	while (got != pid && (got > 0 || errno == EINTR));
 	return got == pid ? status : -1;
 }
 
