@@ -29,11 +29,11 @@ enum {
  * text follow it. Both ends are the same program: native byte order. */
 struct cd_frame {
 	uint8_t kind;  /* 'b' booted, 'f' failed before Go; the rest is Go's own, and forkfirst's */
-	uint8_t code;  /* 'f': CD_IN_DAEMON or CD_IN_FORK */
+	uint8_t code;  /* 'f': one of those below */
 	uint16_t len;
 	int32_t num;   /* 'b': the daemon's pid; 'f': errno */
 };
-enum { CD_IN_DAEMON = 1, CD_IN_FORK };
+enum { CD_IN_DAEMON = 1, CD_IN_FORK, CD_WITH_THREADS };
 
 /* cd_boot_result tells the state above. *fd is the report socket, close on
  * exec, in states CD_DAEMON and CD_FORKED; else it is -1. Called by Go in any
@@ -91,5 +91,13 @@ int cd_getgrnam(const char *name, struct group *gr, char *buf, size_t size);
 /* cd_getgrouplist is getgrouplist(3): *n is the room in groups, then how many
  * there are. ERANGE: there was too little room, and *n may say how much it takes. */
 int cd_getgrouplist(const char *user, gid_t gid, gid_t *groups, int *n);
+
+/* cd_setgroups, cd_setresgid and cd_setresuid are setgroups(2) and its kin in
+ * every thread of the process. ENOSYS: not here; package syscall's are safe
+ * with this libc. Another error: no thread has changed, or some have and the
+ * process must end. Called by Go in the daemon, not twice at a time. */
+int cd_setgroups(size_t n, const gid_t *groups);
+int cd_setresgid(gid_t r, gid_t e, gid_t s);
+int cd_setresuid(uid_t r, uid_t e, uid_t s);
 
 #endif

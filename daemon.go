@@ -124,8 +124,11 @@ func Detach(nochdir, noclose bool) (ready func(error), err error) {
 		if err == nil {
 			os.Exit(exitDone)
 		}
-		if failed := (*StartError)(nil); errors.As(err, &failed) && failed.PID != 0 {
+		failed := (*StartError)(nil)
+		if errors.As(err, &failed) {
 			os.Stderr.Write(failed.Stderr)
+		}
+		if failed != nil && failed.PID != 0 {
 			fmt.Fprintln(os.Stderr, message(programName(), failed))
 			os.Exit(failed.ExitCode)
 		}
@@ -231,7 +234,11 @@ func launch(noclose bool, watch func(stage string)) error {
 	})
 	runtime.KeepAlive(theirs)
 	if err != nil {
-		return fmt.Errorf("daemonize: start: cannot run this program again (is /proc mounted, and the number of processes below ulimit -u?): %w", err)
+		hint := "is /proc mounted, and the number of processes below ulimit -u?"
+		if errors.Is(err, unix.EACCES) {
+			hint = "is its file system mounted noexec?"
+		}
+		return fmt.Errorf("daemonize: start: cannot run this program again (%s): %w", hint, err)
 	}
 	theirs.Close()
 	theirStderr.Close()
@@ -342,11 +349,13 @@ func (s *starter) watch() {
 // stage tells the launcher how far the start has come: it is what it says of
 // a daemon that dies next.
 func (s *starter) stage(how string) {
+	f := frame{kind: frameStage, text: how}
 	if s.forked {
 		s.seen(how)
-		how = s.name + ": " + died(os.Getpid(), how)
+		f.text = s.name + ": " + died(os.Getpid(), how)
 	}
-	_ = writeFrame(s.report, frame{kind: frameStage, text: how})
+	_ = writeFrame(s.report, f)
+	stopAt(how)
 }
 
 // ready lets the launcher end with status 0 and takes standard error from it.

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,6 +56,12 @@ func descriptors(t *testing.T, pid int) map[int]string {
 	var fds map[int]string
 	testbed.Eventually(t, func() bool {
 		fds = testbed.Look(t, pid).FDs
+		named, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/unix", pid))
+		require.NoError(t, err)
+		maps.DeleteFunc(fds, func(_ int, to string) bool { // a service's claim, see there
+			inode := strings.TrimSuffix(strings.TrimPrefix(to, "socket:["), "]")
+			return regexp.MustCompile(" " + regexp.QuoteMeta(inode) + " @daemonize/").Match(named)
+		})
 		return !slices.ContainsFunc(slices.Collect(maps.Values(fds)), func(to string) bool { return strings.HasPrefix(to, "socket:") })
 	}, "the report's end")
 	maps.DeleteFunc(fds, func(_ int, to string) bool {

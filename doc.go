@@ -95,7 +95,9 @@
 // A daemon that dropped its privileges cannot remove its pidfile from a directory
 // of root's when it ends by itself; status then says that it is dead, the
 // next start takes the file over, and root's stop removes it. Set-user-ID programs
-// cannot start a daemon. Under systemd prefer the verb run, or use
+// cannot start a daemon. A program with cgo that is built with the tag
+// daemonizego over musl before 1.2.4 may crash while it drops its privileges
+// (golang.org/issue/39857): build it without the tag. Under systemd prefer the verb run, or use
 // Type=forking with PIDFile=.
 //
 // # See also

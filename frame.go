@@ -20,10 +20,11 @@ const (
 	frameRunning   = 'x' // verdict: num holds the pidfile text already
 )
 
-// What frameBootError's code stands for; cdaemon.h has the first two.
+// What frameBootError's code stands for; cdaemon.h has the first three.
 const (
 	bootInDaemon = 1 + iota
 	bootInFork
+	bootWithThreads
 	bootInSetsid
 )
 

@@ -104,12 +104,33 @@ func acquire(path string) (*pidfile, error) {
 		switch {
 		case err == nil:
 			return p, nil
-		case errors.Is(err, errAgain) && time.Now().Before(deadline.Add(time.Second)):
-		case errors.As(err, &running) && (running.PID == 0 || unix.Kill(running.PID, 0) == unix.ESRCH) && time.Now().Before(deadline):
+		case errors.Is(err, errAgain) && time.Now().Before(deadline.Add(lockPatience)):
+		case errors.As(err, &running) && running.PID == 0 && time.Now().Before(deadline):
+		case errors.As(err, &running) && running.PID != 0 && !stillHolds(path, running.PID) && time.Now().Before(deadline.Add(lockPatience)):
 		default:
 			return nil, err
 		}
 	}
+}
+
+// lockPatience is how long somebody who is dying or tidying up may have the
+// lock: moments, but on a busy machine they are long.
+const lockPatience = time.Second
+
+// stillHolds is false if it can be seen that the process does not hold the
+// pidfile at path: the file names one that has died, and somebody else has
+// locked it.
+func stillHolds(path string, pid int) bool {
+	f, err := openPidfile(path, os.O_RDONLY)
+	if errors.Is(err, fs.ErrNotExist) {
+		return deletedHolder(path) == pid
+	}
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	ours, err := holds(pid, f)
+	return ours || err != nil
 }
 
 // tryAgain is what is wrong if it stays so: perhaps somebody else just moved.
@@ -120,12 +141,19 @@ func (e tryAgain) Error() string { return string(e) }
 const errAgain tryAgain = "the pidfile changes all the time"
 
 func tryAcquire(path string) (*pidfile, error) {
-	f, err := openPidfile(path, os.O_RDONLY|os.O_CREATE)
+	f, err := openPidfile(path, os.O_RDONLY|os.O_CREATE|os.O_EXCL)
+	created := err == nil
+	if errors.Is(err, fs.ErrExist) {
+		f, err = openPidfile(path, os.O_RDONLY|os.O_CREATE)
+	}
 	if err != nil {
 		return nil, err
 	}
 	p := &pidfile{path: path, file: f, claim: -1}
 	if err := p.lock(); err != nil {
+		if created && lockFailed(err) && p.isInPlace() {
+			_ = os.Remove(path) // nobody can have it locked
+		}
 		f.Close()
 		return nil, err
 	}
@@ -231,6 +259,12 @@ func flock(f *os.File, how int) (free bool, err error) {
 			return false, fmt.Errorf("lock pidfile: %w", &fs.PathError{Op: "flock", Path: f.Name() + " (locks may not be supported there: use a local directory)", Err: err})
 		}
 	}
+}
+
+// lockFailed is true if flock(2) itself did not work.
+func lockFailed(err error) bool {
+	failed := (*fs.PathError)(nil)
+	return errors.As(err, &failed) && failed.Op == "flock"
 }
 
 // isHeld is true while a daemon holds the file.
@@ -359,8 +393,18 @@ func readPID(f *os.File) (int, bool) {
 	return parsePID(b[:n])
 }
 
-// probe says what the pidfile at path proves.
+// probe says what the pidfile at path proves. A daemon that is dying, or
+// being replaced, may have let go of the file but not of the lock: that passes.
 func probe(path string) (Status, error) {
+	for deadline := time.Now().Add(lockPatience); ; time.Sleep(time.Millisecond) {
+		status, err := tryProbe(path)
+		if again := tryAgain(""); !errors.As(err, &again) || time.Now().After(deadline) {
+			return status, err
+		}
+	}
+}
+
+func tryProbe(path string) (Status, error) {
 	f, err := openPidfile(path, os.O_RDONLY)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -386,9 +430,6 @@ func probe(path string) (Status, error) {
 		return Status{State: Running}, nil
 	}
 	if ours, err := holds(pid, f); err == nil && !ours {
-		if held, err := isHeld(f); err == nil && !held {
-			return Status{State: Dead}, nil // it died just now
-		}
 		return Status{State: Unknown}, elsewhere(path, pid)
 	}
 	return Status{State: Running, PID: pid}, nil
@@ -601,9 +642,10 @@ func (h *holder) end(deadline time.Time) error {
 	return nil
 }
 
-// tidy removes a pidfile that nobody holds.
+// tidy removes a pidfile that nobody holds. It locks it for that moment; O_APPEND
+// tells others that no daemon does, see locksFlock.
 func tidy(path string, beside []string) {
-	f, err := openPidfile(path, os.O_RDONLY)
+	f, err := openPidfile(path, os.O_RDONLY|os.O_APPEND)
 	if err != nil {
 		return
 	}

@@ -48,13 +48,19 @@ func pidfdWait(pidfd int, deadline time.Time) bool {
 }
 
 // locksFlock is true if the descriptor of the process has the exclusive
-// flock(2) lock: proc_pid_fdinfo(5) lists a descriptor's locks.
+// flock(2) lock of a daemon: proc_pid_fdinfo(5) lists a descriptor's locks, and
+// the flags that tell those of tidy.
 func locksFlock(pid int, fd string) bool {
 	info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%s", pid, fd))
 	if err != nil {
 		return false
 	}
 	for line := range strings.Lines(string(info)) {
+		if octal, is := strings.CutPrefix(line, "flags:\t"); is {
+			if flags, err := strconv.ParseUint(strings.TrimSpace(octal), 8, 32); err == nil && flags&unix.O_APPEND != 0 {
+				return false
+			}
+		}
 		// "lock:	1: FLOCK  ADVISORY  WRITE 640 00:19:1234 0 EOF"
 		if f := strings.Fields(line); len(f) > 4 && f[0] == "lock:" && f[2] == "FLOCK" && f[4] == "WRITE" {
 			return true

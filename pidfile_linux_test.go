@@ -1,6 +1,7 @@
 package daemonize
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -157,20 +158,20 @@ func TestAfterKill9(t *testing.T) {
 	heldBy(t, svcPidfile, testbed.One(t, "service"))
 }
 
-// innocentWithPID starts a process that has nothing to do with us as pid.
+// innocentWithPID starts a process that has nothing to do with us as pid. A
+// shell does it: a thread that Go starts meanwhile would take the pid for good.
 func innocentWithPID(t *testing.T, pid int) {
 	t.Helper()
-	var innocent *exec.Cmd
+	script := fmt.Sprintf(`echo %d >/proc/sys/kernel/ns_last_pid; sleep 1003 </dev/null >/dev/null 2>&1 & echo $!`, pid-1)
 	testbed.Eventually(t, func() bool {
-		require.NoError(t, os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0))
-		innocent = exec.Command("sleep", "1003")
-		require.NoError(t, innocent.Start())
-		if innocent.Process.Pid == pid {
-			return true
+		out, err := exec.Command("sh", "-c", script).Output()
+		require.NoError(t, err)
+		got, err := strconv.Atoi(strings.TrimSpace(string(out)))
+		require.NoError(t, err)
+		if got != pid {
+			_ = unix.Kill(got, unix.SIGKILL)
 		}
-		_ = innocent.Process.Kill()
-		_ = innocent.Wait()
-		return false
+		return got == pid
 	}, "pid %d again", pid)
 }
 
@@ -315,6 +316,28 @@ func TestPidfileRemovedUnderALiveDaemon(t *testing.T) {
 	assert.Equal(t, fmt.Sprintf("svc is running (pid %d).\n", pid), stdout)
 	command(t, 0, serviceCommand("stop"))
 	nothingLeft(t)
+}
+
+// TestWhoTidiesIsNotTakenForADaemon: stop has the file locked while it removes it.
+func TestWhoTidiesIsNotTakenForADaemon(t *testing.T) {
+	path := filepath.Join(private(t), "x.pid")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	f, err := openPidfile(path, os.O_RDONLY|os.O_APPEND)
+	require.NoError(t, err)
+	defer f.Close()
+	free, err := flock(f, unix.LOCK_EX)
+	require.NoError(t, err)
+	require.True(t, free)
+	held, err := holds(os.Getpid(), f)
+	require.NoError(t, err)
+	assert.False(t, held)
+	require.NoError(t, os.Remove(path))
+	status, err := probe(path)
+	require.NoError(t, err)
+	assert.Equal(t, Status{State: Stopped}, status)
+	p, err := acquire(path)
+	require.NoError(t, err)
+	p.remove()
 }
 
 // TestManyStartsMakeOneDaemon: a hundred at once, and an observer of /proc/locks.
@@ -476,8 +499,13 @@ func TestOtherToolsUnderstandOurPidfile(t *testing.T) {
 // container starts the service as in a container that shares our /run: in a
 // PID namespace of its own, where the pids are others.
 var _ = testbed.Helper("container", func() {
-	for i := 0; i < 3; i++ { // low pids, which somebody has outside
-		_ = exec.Command("true").Run()
+	if err := errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("proc", "/proc", "proc", 0, "")); err != nil {
+		panic(err)
+	}
+	// Pids that nobody has had outside, where even a dead one's may be taken: by
+	// its session.
+	if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte("2000"), 0); err != nil {
+		panic(err)
 	}
 	if out, err := testbed.Command("service", "start").CombinedOutput(); err != nil {
 		panic(string(out))
@@ -491,7 +519,7 @@ func TestPidfileOfAnotherContainerIsLeftAlone(t *testing.T) {
 		return
 	}
 	c := testbed.Command("shut", "", "container")
-	c.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
+	c.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
 	out, err := c.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, c.Start())

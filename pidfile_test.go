@@ -68,6 +68,59 @@ func FuzzReadFrame(f *testing.F) {
 	})
 }
 
+// FuzzAwait gives the launcher whatever a daemon gone mad may send: it comes to a
+// verdict, and to "ready" only if it was told so.
+func FuzzAwait(f *testing.F) {
+	report := func(frames ...frame) (b []byte) {
+		var text strings.Builder
+		for _, fr := range frames {
+			_ = writeFrame(&text, fr)
+		}
+		return []byte(text.String())
+	}
+	booted, stage, ready := frame{kind: frameBooted, num: 7}, frame{kind: frameStage, text: "while it slept"}, frame{kind: frameReady}
+	f.Add(report())
+	f.Add(report(booted, stage, stage, ready))
+	f.Add(report(booted, stage)[:12])
+	f.Add(report(frame{kind: frameBootError, code: bootInFork, num: 11}))
+	f.Add(report(booted, frame{kind: frameFailed, code: 6, text: "no such user"}, ready))
+	f.Add(report(frame{kind: frameRunning, num: -1, text: "/run/x.pid"}))
+	f.Add(report(frame{kind: 0, code: 255, num: -5, text: "\x00"}))
+	f.Fuzz(func(t *testing.T, sent []byte) {
+		defer detached.Store(false)
+		ours, theirs, err := reportPair()
+		require.NoError(t, err)
+		defer ours.Close()
+		go func() {
+			_, _ = theirs.Write(sent)
+			theirs.Close()
+		}()
+		stderr, theirStderr, err := os.Pipe()
+		require.NoError(t, err)
+		theirStderr.Close()
+		defer stderr.Close()
+		child, err := os.FindProcess(os.Getpid()) // Wait fails at once: no child of ours
+		require.NoError(t, err)
+		got := await(ours, stderr, child, func(string) {})
+
+		want := false
+		for rest := strings.NewReader(string(sent)); ; {
+			fr, err := readFrame(rest)
+			if err == nil && (fr.kind == frameBooted || fr.kind == frameStage) {
+				continue
+			}
+			want = err == nil && fr.kind == frameReady
+			break
+		}
+		assert.Equal(t, want, got == nil, "%v", got)
+		assert.Equal(t, want, detached.Load())
+		if got != nil {
+			assert.NotPanics(t, func() { _, _ = got.Error(), exitCode(got) })
+			assert.NotZero(t, exitCode(got), "a start that failed never exits 0: %v", got)
+		}
+	})
+}
+
 func TestAcquireWriteRemove(t *testing.T) {
 	path := filepath.Join(private(t), "x.pid")
 	p, err := acquire(path)

@@ -326,11 +326,7 @@ func (a *account) become(allowNewPrivs bool) error {
 			return err
 		}
 	}
-	// Package syscall changes every thread, x/sys/unix only this one.
-	if err := syscall.Setgroups(a.groups); err != nil {
-		return refused("setgroups", "CAP_SETGID", err)
-	}
-	if err := setIDs(a.uid, a.gid); err != nil {
+	if err := setIDs(a.uid, a.gid, a.groups); err != nil {
 		return err
 	}
 	if !allowNewPrivs {
@@ -357,6 +353,8 @@ func refused(call, capability string, err error) error {
 	switch err {
 	case syscall.EPERM:
 		hint = "; it needs " + capability + ", in a user namespace also /proc/PID/setgroups that does not say deny"
+	case syscall.ENOENT:
+		hint = "; is the /proc of this PID namespace mounted? Without it the threads cannot be found"
 	case syscall.EINVAL:
 		hint = "; too many groups for this system, or in a user namespace an id that its uid_map or gid_map does not have"
 	}

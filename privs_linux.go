@@ -17,12 +17,23 @@ import (
 // From <linux/securebits.h>.
 const secbitKeepCaps, secbitNoSetuidFixup = 1 << 4, 1 << 2
 
-// setIDs sets the real, effective and saved ids of every thread.
-func setIDs(uid, gid int) error {
-	if err := syscall.Setresgid(gid, gid, gid); err != nil {
+// The calls that change every thread; x/sys/unix changes only this one.
+var (
+	_ func(groups []int) error = sysSetgroups
+	_ func(r, e, s int) error  = sysSetresgid
+	_ func(r, e, s int) error  = sysSetresuid
+)
+
+// setIDs sets the supplementary groups, and the real, effective and saved
+// ids, of every thread.
+func setIDs(uid, gid int, groups []int) error {
+	if err := sysSetgroups(groups); err != nil {
+		return refused("setgroups", "CAP_SETGID", err)
+	}
+	if err := sysSetresgid(gid, gid, gid); err != nil {
 		return refused("setresgid", "CAP_SETGID", err)
 	}
-	if err := syscall.Setresuid(uid, uid, uid); err != nil {
+	if err := sysSetresuid(uid, uid, uid); err != nil {
 		return refused("setresuid", "CAP_SETUID", err)
 	}
 	return nil

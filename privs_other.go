@@ -7,9 +7,13 @@ import (
 	"syscall"
 )
 
-// setIDs sets the real, effective and saved ids: elsewhere than on Linux
-// setgid(2) and setuid(2) do that for root, and for the whole process.
-func setIDs(uid, gid int) error {
+// setIDs sets the supplementary groups, and the real, effective and saved
+// ids: elsewhere than on Linux setgid(2) and setuid(2) do that for root, and
+// for the whole process.
+func setIDs(uid, gid int, groups []int) error {
+	if err := syscall.Setgroups(groups); err != nil {
+		return refused("setgroups", "root", err)
+	}
 	if err := syscall.Setgid(gid); err != nil {
 		return refused("setgid", "root", err)
 	}

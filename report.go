@@ -116,8 +116,10 @@ func await(report, stderr *os.File, child *os.Process, watch func(stage string))
 			return &RunningError{Pidfile: f.text, PID: int(f.num)}
 		case f.kind == frameBootError:
 			failed.Reason = bootError(f)
-		default:
+		case f.kind == frameFailed && f.code != exitDone:
 			failed.Reason, failed.ExitCode = f.text, int(f.code)
+		default:
+			failed.Reason = fmt.Sprintf("the daemon (pid %d) sent what is no report: %+v", failed.PID, f)
 		}
 		break
 	}
@@ -156,6 +158,8 @@ func bootError(f frame) string {
 		what = "daemon(3)"
 	case bootInFork:
 		what = "fork(2), the second one"
+	case bootWithThreads:
+		return "a library has started threads before the program, which fork(2) would end: start without it (LD_PRELOAD?), or build with CGO_ENABLED=0 or -tags daemonizego"
 	case bootInSetsid:
 		what = "setsid(2)"
 	}

@@ -481,6 +481,7 @@ type starting interface {
 
 // serve is the life of the daemon: from the lock to the last message.
 func (s *service) serve(up starting) (err error) {
+	up.stage("before it locked its pidfile")
 	syscall.Umask(s.umask)
 	account, err := resolveAccount(s.name, s.user, s.group)
 	if err != nil {
@@ -543,6 +544,7 @@ func (s *service) serve(up starting) (err error) {
 	if err := account.drop(s.allowNewPrivs); err != nil {
 		return err
 	}
+	up.stage("after it dropped its privileges")
 	if ctx.Err() != nil {
 		return errToldToStop
 	}

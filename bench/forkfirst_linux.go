@@ -57,7 +57,7 @@ func forkFirst() (within bool, err error) {
 	}
 	defer plain.close()
 	const c, goDaemon = "C, daemon(3)", "go-daemon, with a pidfile"
-	limits := func(most float64) []rival { return []rival{{c, most}, {goDaemon, 0.75}} }
+	limits := func(most float64) []rival { return []rival{{name: c, most: most}, {name: goDaemon, most: 0.75}} }
 	var rows []*row
 	var todo []func() error
 	for _, w := range []struct {
@@ -65,17 +65,17 @@ func forkFirst() (within bool, err error) {
 		row                    row
 	}{
 		{"C", "start", "", row{name: c}},
-		{"cgo", "daemon", "", row{name: "cgo: Daemon", rivals: []rival{{c, 0}, {goDaemon, 0}}}},
+		{"cgo", "daemon", "", row{name: "cgo: Daemon", rivals: []rival{{name: c, most: 0}, {name: goDaemon, most: 0}}}},
 		{"forkfirst", "start", "BENCH_START=daemon", row{name: "forkfirst: Daemon", rivals: limits(2.5)}},
 		{"forkfirst static", "start", "BENCH_START=daemon", row{name: "forkfirst, static: Daemon", rivals: limits(2.3)}},
-		{"cgo", "start", "", row{name: "cgo: service", rivals: []rival{{c, 0}, {goDaemon, 0}}}},
-		{"forkfirst", "start", "", row{name: "forkfirst: service", rivals: []rival{{c, 0}, {goDaemon, 0}}}},
-		{"forkfirst static", "start", "", row{name: "forkfirst, static: service", rivals: []rival{{c, 0}, {goDaemon, 0}}}},
-		{"pure Go", "daemon", "", row{name: "pure Go: Daemon", rivals: []rival{{c, 0}, {goDaemon, 0}}}},
+		{"cgo", "start", "", row{name: "cgo: service", rivals: []rival{{name: c, most: 0}, {name: goDaemon, most: 0}}}},
+		{"forkfirst", "start", "", row{name: "forkfirst: service", rivals: []rival{{name: c, most: 0}, {name: goDaemon, most: 0}}}},
+		{"forkfirst static", "start", "", row{name: "forkfirst, static: service", rivals: []rival{{name: c, most: 0}, {name: goDaemon, most: 0}}}},
+		{"pure Go", "daemon", "", row{name: "pure Go: Daemon", rivals: []rival{{name: c, most: 0}, {name: goDaemon, most: 0}}}},
 		{"go-daemon", "start", "", row{name: goDaemon}},
-		{"cgo", "nothing", "", row{name: "one run, cgo", rivals: []rival{{c, 0}}}},
-		{"static", "nothing", "", row{name: "one run, static", rivals: []rival{{c, 0}}}},
-		{"pure Go", "nothing", "", row{name: "one run, pure Go", rivals: []rival{{c, 0}}}},
+		{"cgo", "nothing", "", row{name: "one run, cgo", rivals: []rival{{name: c, most: 0}}}},
+		{"static", "nothing", "", row{name: "one run, static", rivals: []rival{{name: c, most: 0}}}},
+		{"pure Go", "nothing", "", row{name: "one run, pure Go", rivals: []rival{{name: c, most: 0}}}},
 	} {
 		path := programs[w.program]
 		if path == "" {

@@ -8,7 +8,7 @@
 //	go run ./bench -n 50 start    with fewer rounds
 //
 // Compare within one run only, and on a machine that does nothing else; where
-// that cannot be had, chrt -f 1 go run ./bench comes close (nice does not:
+// that cannot be had, chrt -r 1 go run ./bench comes close (nice does not:
 // setsid(2) puts a daemon into a scheduling group of its own). The exit status
 // is 1 if something is above the limit that the table shows.
 package main

@@ -63,13 +63,18 @@ func buildAll(dir string) map[string]string {
 // buildPeer builds the program in testdata/name, in a module of its own, with the
 // library's sources as Debian packages them.
 func buildPeer(dir, program, name, library, debian string) error {
-	const gocode = "/usr/share/gocode/src"
-	if _, err := os.Stat(filepath.Join(gocode, library)); err != nil {
-		return fmt.Errorf("needs its sources: apt-get install %s", debian)
-	}
 	source, err := unpack(dir, name)
 	if err != nil {
 		return err
+	}
+	return buildWith(source, program, library, debian)
+}
+
+// buildWith builds the program in source with a library of Debian's.
+func buildWith(source, program, library, debian string, flags ...string) error {
+	const gocode = "/usr/share/gocode/src"
+	if _, err := os.Stat(filepath.Join(gocode, library)); err != nil {
+		return fmt.Errorf("needs its sources: apt-get install %s", debian)
 	}
 	mod := "module peer\n\ngo 1.25\n"
 	for _, dependency := range []string{library, "golang.org/x/sys"} {
@@ -86,7 +91,7 @@ func buildPeer(dir, program, name, library, debian string) error {
 	if err := os.WriteFile(filepath.Join(source, "go.mod"), []byte(mod), 0o644); err != nil {
 		return err
 	}
-	return command(source, []string{"CGO_ENABLED=0", "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off"}, "go", "build", "-o", program, ".")
+	return command(source, []string{"CGO_ENABLED=0", "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off"}, "go", append([]string{"build", "-o", program}, append(flags, ".")...)...)
 }
 
 // unpack writes testdata/name to a directory below dir.

@@ -118,8 +118,8 @@ func starts() (within bool, err error) {
 		if w.ours && w.program != "pure Go" {
 			most = mostStart
 		}
-		m.up = row{name: w.name, rivals: []rival{{twice[w.program].name, most}, {ways[0].name, 0}}}
-		m.down = row{name: w.name, rivals: []rival{{once[w.program].name, 0}}}
+		m.up = row{name: w.name, rivals: []rival{{name: twice[w.program].name, most: most}, {name: ways[0].name}}}
+		m.down = row{name: w.name, rivals: []rival{{name: once[w.program].name}}}
 		all = append(all, m)
 		todo = append(todo, func() error { return m.round(lab, path) })
 	}
@@ -200,6 +200,7 @@ func (m *measured) round(lab *lab, path string) error {
 
 // lab is where daemons are started and stopped.
 type lab struct {
+	dir   string
 	env   []string
 	ready *os.File // the FIFO that they write their pids to
 	lines *bufio.Reader
@@ -227,7 +228,7 @@ func newLab(dir string) (*lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{ready: os.NewFile(uintptr(fd), fifo), null: null}
+	l := &lab{dir: dir, ready: os.NewFile(uintptr(fd), fifo), null: null}
 	l.lines = bufio.NewReader(l.ready)
 	l.env = []string{"PATH=" + os.Getenv("PATH"), "BENCH_READY=" + fifo, "BENCH_DIR=" + dir}
 	return l, nil
@@ -239,29 +240,29 @@ func (l *lab) close() {
 }
 
 // run runs a program and tells how long it took.
-func (l *lab) run(path, argument string) (time.Duration, error) {
+func (l *lab) run(command ...string) (time.Duration, error) {
 	start := time.Now()
-	p, err := os.StartProcess(path, []string{path, argument}, &os.ProcAttr{Env: l.env, Files: []*os.File{l.null, l.null, os.Stderr}})
+	p, err := os.StartProcess(command[0], command, &os.ProcAttr{Env: l.env, Files: []*os.File{l.null, l.null, os.Stderr}})
 	if err != nil {
 		return 0, err
 	}
 	state, err := p.Wait()
 	took := time.Since(start)
 	if err == nil && !state.Success() {
-		err = fmt.Errorf("%s %s: %v", path, argument, state)
+		err = fmt.Errorf("%s: %v", strings.Join(command, " "), state)
 	}
 	return took, err
 }
 
 // daemon is one that was started.
 type daemon struct {
-	pidfd      int
+	pid, pidfd int
 	exited, up time.Duration // since the exec of its launcher
 }
 
-func (l *lab) start(path, argument string) (d daemon, err error) {
+func (l *lab) start(command ...string) (d daemon, err error) {
 	start := time.Now()
-	if d.exited, err = l.run(path, argument); err != nil {
+	if d.exited, err = l.run(command...); err != nil {
 		return d, err
 	}
 	line, err := l.lines.ReadString('\n')
@@ -269,18 +270,17 @@ func (l *lab) start(path, argument string) (d daemon, err error) {
 	if err != nil {
 		return d, err
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(line))
-	if err != nil {
+	if d.pid, err = strconv.Atoi(strings.TrimSpace(line)); err != nil {
 		return d, err
 	}
-	d.pidfd, err = unix.PidfdOpen(pid, 0)
+	d.pidfd, err = unix.PidfdOpen(d.pid, 0)
 	return d, err
 }
 
 // stop stops a daemon by its program; waited is how long it lived after that had exited.
-func (l *lab) stop(d daemon, path, argument string) (took, waited time.Duration, err error) {
+func (l *lab) stop(d daemon, command ...string) (took, waited time.Duration, err error) {
 	start := time.Now()
-	exited, err := l.run(path, argument)
+	exited, err := l.run(command...)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -291,7 +291,7 @@ func (l *lab) stop(d daemon, path, argument string) (took, waited time.Duration,
 
 // kill ends a daemon that knows no stop.
 func (l *lab) kill(d daemon) error {
-	if err := unix.PidfdSendSignal(d.pidfd, unix.SIGKILL, nil, 0); err != nil {
+	if err := unix.PidfdSendSignal(d.pidfd, unix.SIGTERM, nil, 0); err != nil {
 		return os.NewSyscallError("pidfd_send_signal", err)
 	}
 	return l.gone(d)

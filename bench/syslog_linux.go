@@ -8,8 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -18,7 +16,7 @@ import (
 	"github.com/madhadron/daemonize"
 )
 
-func init() { benches["syslog"] = benchSyslog }
+func init() { benches["syslog"] = bothHalves("syslog", benchSyslog) }
 
 const (
 	devLog   = "/dev/log"
@@ -28,25 +26,9 @@ const (
 
 // loopC is the reference: the same message, from C.
 const loopC = `
-#include <stdio.h>
-#include <stdlib.h>
 #include <syslog.h>
-#include <time.h>
-int main(int argc, char **argv)
-{
-	struct timespec a, b;
-	long i, n;
-	openlog("bench", LOG_PID | LOG_NDELAY, LOG_DAEMON);
-	while (scanf("%ld", &n) == 1) {
-		clock_gettime(CLOCK_MONOTONIC, &a);
-		for (i = 0; i < n; i++)
-			syslog(LOG_INFO, "%s", argv[1]);
-		clock_gettime(CLOCK_MONOTONIC, &b);
-		printf("%ld\n", (b.tv_sec - a.tv_sec) * 1000000000L + b.tv_nsec - a.tv_nsec);
-		fflush(stdout);
-	}
-	return 0;
-}
+static void prepare(char **args) { openlog("bench", LOG_PID | LOG_NDELAY, LOG_DAEMON); }
+static void once(char **args) { syslog(LOG_INFO, "%s", args[0]); }
 `
 
 // benchSyslog measures in namespaces, with a /dev/log that a process
@@ -88,16 +70,16 @@ func benchSyslog() bool {
 	}
 
 	contenders := []contender{
-		{name: "Syslog", measure: loop(func() { daemonize.Syslog(daemonize.LOG_INFO, message) }), rivals: []rival{{"log/syslog", 0.75}, {"send(2)", 1.2}}},
+		{name: "Syslog", measure: loop(func() { daemonize.Syslog(daemonize.LOG_INFO, message) }), rivals: []rival{{name: "log/syslog", most: 0.75}, {name: "send(2)", most: 1.2}}},
 		{name: "log/syslog", measure: loop(func() { goSyslog.Info(message) })},
 		{name: "send(2)", measure: loop(func() { must(unix.Send(raw, datagram, 0)) })},
-		{name: "slog NewHandler", measure: loop(attrs(ours)), rivals: []rival{{"slog.TextHandler", 1.5}}},
+		{name: "slog NewHandler", measure: loop(attrs(ours)), rivals: []rival{{name: "slog.TextHandler", most: 1.5}}},
 		{name: "slog.TextHandler", measure: loop(attrs(text))},
 	}
 	if usesLibc {
-		contenders[0].rivals = []rival{{"C loop", 1.15}}
+		contenders[0].rivals = []rival{{name: "C loop", most: 1.15}}
 	}
-	if c := cLoop(); c != nil {
+	if c := cLoop(loopC, []string{message}); c != nil {
 		contenders = append(contenders, contender{name: "C loop", measure: c})
 	}
 	for i, c := range contenders {
@@ -106,7 +88,7 @@ func benchSyslog() bool {
 			return c.measure(n)
 		}
 	}
-	ok := printTable(contenders, 801, 200)
+	ok := printTable("syslog, "+half(), contenders, 801, 200)
 	for _, c := range contenders {
 		if c.name == "Syslog" || c.name == "slog NewHandler" {
 			fmt.Printf("%s: %.2f allocations a call\n", c.name, allocations(c.measure))
@@ -132,33 +114,6 @@ func allocations(measure func(int) time.Duration) float64 {
 	measure(n)
 	runtime.ReadMemStats(&after)
 	return float64(after.Mallocs-before.Mallocs) / n
-}
-
-// cLoop starts the C program; nil without gcc.
-func cLoop() func(int) time.Duration {
-	dir, err := os.MkdirTemp("", "bench")
-	must(err)
-	defer os.RemoveAll(dir)
-	cc := exec.Command("gcc", "-O2", "-x", "c", "-o", dir+"/loop", "-")
-	cc.Stdin = strings.NewReader(loopC)
-	if out, err := cc.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "no C loop, apt-get install gcc: %v %s\n", err, out)
-		return nil
-	}
-	c := exec.Command(dir+"/loop", message)
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	in, err := c.StdinPipe()
-	must(err)
-	out, err := c.StdoutPipe()
-	must(err)
-	must(c.Start())
-	return func(n int) time.Duration {
-		fmt.Fprintln(in, strconv.Itoa(n))
-		var ns int64
-		_, err := fmt.Fscan(out, &ns)
-		must(err)
-		return time.Duration(ns)
-	}
 }
 
 func self(stage string) *exec.Cmd {

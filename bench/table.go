@@ -24,6 +24,7 @@ type row struct {
 type rival struct {
 	name string
 	most float64
+	row  *row // one that is not in the table; nil: the table's by that name
 }
 
 // printRows prints medians and minima, and each row's ratios to its rivals. A
@@ -40,11 +41,14 @@ func printRows(title string, rows []*row) bool {
 		}
 		var ratios []string
 		for _, rival := range r.rivals {
-			i := slices.IndexFunc(rows, func(o *row) bool { return o.name == rival.name && o != r })
-			if i < 0 || len(rows[i].samples) == 0 {
+			other := rival.row
+			if i := slices.IndexFunc(rows, func(o *row) bool { return o.name == rival.name && o != r }); i >= 0 && other == nil {
+				other = rows[i]
+			}
+			if other == nil || len(other.samples) == 0 {
 				continue
 			}
-			n := ratio(r.samples, rows[i].samples)
+			n := ratio(r.samples, other.samples)
 			text := fmt.Sprintf("%.2f × %s", n, rival.name)
 			if rival.most > 0 {
 				text += fmt.Sprintf(" (%.2f)", rival.most)
@@ -72,7 +76,7 @@ type contender struct {
 // printTable measures the contenders in turn, rounds times over, so that what
 // else the machine does meets all of them, and prints the time of one call. It
 // is false when a ratio is above its limit.
-func printTable(contenders []contender, rounds, n int) bool {
+func printTable(title string, contenders []contender, rounds, n int) bool {
 	rows := make([]*row, len(contenders))
 	for i, c := range contenders {
 		rows[i] = &row{name: c.name, rivals: c.rivals}
@@ -82,7 +86,7 @@ func printTable(contenders []contender, rounds, n int) bool {
 			rows[i].samples = append(rows[i].samples, c.measure(n)/time.Duration(n))
 		}
 	}
-	return printRows(fmt.Sprintf("one call, %d rounds of %d", rounds, n), rows)
+	return printRows(fmt.Sprintf("%s: one call, %d rounds of %d", title, rounds, n), rows)
 }
 
 func median[T time.Duration | float64](samples []T) T {

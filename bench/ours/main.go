@@ -4,6 +4,7 @@
 //
 //	ours nothing            ends at once: a boot of the Go runtime, and nothing else
 //	ours daemon             Daemon(false, false), which is all that daemon(3) does
+//	ours bare               no daemon at all: what others put into the background
 //	ours start|stop|…       a service: pidfile, syslog, privileges dropped
 //
 // When it is up it writes its pid to the FIFO that $BENCH_READY names.
@@ -28,6 +29,9 @@ func main() {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
+		ready()
+		time.Sleep(time.Hour)
+	case "bare":
 		ready()
 		time.Sleep(time.Hour)
 	}

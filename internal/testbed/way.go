@@ -15,6 +15,7 @@ const (
 	envWay    = "TESTBED_WAY"
 	envArgs   = "TESTBED_ARGS" // the helper's own arguments, where argv says something else
 	reexec    = "re-exec"
+	byReexec  = "by re-exec" // an argument that keeps start and restart from forking first
 	forkFirst = "fork first"
 )
 
@@ -40,7 +41,7 @@ func argv(helper string, args []string) (argv []string, env string) {
 	case ForksFirst() && launchers[helper] && !isVerb:
 		args = []string{"start"}
 	case !ForksFirst() && isVerb:
-		args = []string{args[0], "by " + reexec}
+		own, args = nil, []string{args[0], byReexec}
 	default:
 		own = nil
 	}
@@ -49,6 +50,9 @@ func argv(helper string, args []string) (argv []string, env string) {
 
 // restoreArgs gives a helper its own arguments.
 func restoreArgs() {
+	if n := len(os.Args); os.Args[n-1] == byReexec {
+		os.Args = os.Args[:n-1]
+	}
 	var args []string
 	if json.Unmarshal([]byte(os.Getenv(envArgs)), &args) == nil {
 		os.Args = slices.Concat(os.Args[:1], args)

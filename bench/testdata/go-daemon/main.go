@@ -22,6 +22,12 @@ func main() {
 	switch os.Args[1] {
 	case "nothing":
 		return
+	case "status": // its manual's way: is there a process of this pid?
+		d, err := context.Search()
+		if err != nil || d.Signal(syscall.Signal(0)) != nil {
+			os.Exit(1)
+		}
+		return
 	case "stop": // its manual's way: the signal, and no waiting
 		d, err := context.Search()
 		if err != nil || d.Signal(syscall.SIGTERM) != nil {

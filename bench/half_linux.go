@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+const envHalf = "BENCH_HALF" // set in the copy that was built with the other half
+
+// half names the half of daemonize that is measured.
+func half() string {
+	if usesLibc {
+		return "cgo"
+	}
+	return "pure Go"
+}
+
+// bothHalves measures a table here and in a copy of this command that is built with the
+// other half of daemonize, without cgo or with it.
+func bothHalves(table string, measure func() bool) func() bool {
+	return func() bool {
+		if os.Getenv(envHalf) != "" || os.Getenv(envStage) != "" {
+			return measure()
+		}
+		within := measure()
+		dir, err := os.MkdirTemp("", "bench")
+		must(err)
+		defer os.RemoveAll(dir)
+		other, cgo := filepath.Join(dir, "bench"), "CGO_ENABLED=1"
+		if usesLibc {
+			cgo = "CGO_ENABLED=0"
+		}
+		if err := command("", []string{cgo}, "go", "build", "-o", other, "github.com/madhadron/daemonize/bench"); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: left out: %s with %s: %v\n", table, cgo, err)
+			return within
+		}
+		c := exec.Command(other, table)
+		c.Env = append(os.Environ(), envHalf+"=other")
+		c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+		return c.Run() == nil && within
+	}
+}

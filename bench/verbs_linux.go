@@ -1,0 +1,159 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// The table verbs: what an administrator waits for. It takes half as many
+// rounds as start.
+//
+// It needs what start needs, dpkg's start-stop-daemon, and of Debian the
+// packages daemonize and python3-daemon. Who has no restart gets the two
+// commands of an init script. A run is one of the same program that does
+// nothing: what its exec costs.
+
+func init() {
+	benches["verbs"] = func() bool { return inLab("verbs", verbs) }
+}
+
+// inLab calls f with a lab, and the tools that are there to measure.
+func inLab(table string, f func(*lab, []tool) error) bool {
+	return ownNamespace(func() bool {
+		err := func() error {
+			dir, err := os.MkdirTemp("", "bench")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(dir)
+			if err := os.Chmod(dir, 0o755); err != nil { // daemons that are not root any more go through it
+				return err
+			}
+			programs := buildAll(dir)
+			l, err := newLab(filepath.Join(dir, "run"))
+			if err != nil {
+				return err
+			}
+			defer l.close()
+			return f(l, findTools(dir, l, programs))
+		}()
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", table, err)
+		}
+		return err == nil
+	})
+}
+
+// verbRows are a tool's rows, one in each table.
+type verbRows struct {
+	tool
+	one, exits, statuses, restarts, stops row
+	late, after                           []time.Duration // from the launcher's exit until the daemon is up; from the stop's until it is gone
+}
+
+func verbs(l *lab, tools []tool) error {
+	const warmup = 2
+	n := max(*rounds/2, 1)
+	all := make([]*verbRows, len(tools))
+	for round := range warmup + n {
+		if round == 0 || round == warmup {
+			for i, t := range tools {
+				all[i] = &verbRows{tool: t}
+			}
+		}
+		for _, i := range rand.Perm(len(all)) {
+			if err := all[i].round(l); err != nil {
+				return fmt.Errorf("%s: %w", all[i].name, err)
+			}
+		}
+	}
+	table := func(title string, of func(*verbRows) *row, runs int, note func(*verbRows) string) {
+		var rows []*row
+		for _, v := range all {
+			r := of(v)
+			r.name, r.note = v.name, note(v)
+			if len(v.one.samples) > 0 && len(r.samples) > 0 {
+				once := &row{}
+				for _, s := range v.one.samples {
+					once.samples = append(once.samples, time.Duration(runs)*s)
+				}
+				r.rivals = []rival{{name: []string{"a run", "two runs"}[runs-1], row: once}}
+			}
+			if r.name != theirs {
+				r.rivals = append(r.rivals, rival{name: theirs})
+			}
+			rows = append(rows, r)
+		}
+		printRows(fmt.Sprintf("%s, %d rounds", title, n), rows)
+	}
+	table("launcher exit: until the command to start has exited", func(v *verbRows) *row { return &v.exits }, 1, func(v *verbRows) string {
+		if late := median(v.late); late > 100*time.Microsecond {
+			return "the daemon is up " + pretty(late) + " later"
+		}
+		return "the daemon is up"
+	})
+	table("status: of a daemon that runs", func(v *verbRows) *row { return &v.statuses }, 1, func(v *verbRows) string { return v.statusNote })
+	table("restart: until the command has exited and the new daemon is up", func(v *verbRows) *row { return &v.restarts }, 2, func(v *verbRows) string {
+		if v.restart == nil {
+			return "a stop, a wait for the end, a start"
+		}
+		return ""
+	})
+	table("stop: until the command has exited and the daemon is gone", func(v *verbRows) *row { return &v.stops }, 1, func(v *verbRows) string {
+		if len(v.after) > 0 && median(v.after) > 100*time.Microsecond {
+			return "exits " + pretty(median(v.after)) + " before it is gone"
+		}
+		return ""
+	})
+	return nil
+}
+
+// theirs is what everything is compared with: every Debian machine has it.
+const theirs = "start-stop-daemon"
+
+// round starts the daemon, looks at it, restarts it and stops it.
+func (v *verbRows) round(l *lab) error {
+	if v.once != nil {
+		one, err := l.run(v.once...)
+		if err != nil {
+			return err
+		}
+		v.one.samples = append(v.one.samples, one)
+	}
+	d, err := l.start(v.start...)
+	if err != nil {
+		return err
+	}
+	v.exits.samples = append(v.exits.samples, d.exited)
+	v.late = append(v.late, d.up-d.exited)
+	if v.status != nil {
+		took, err := l.run(v.status...)
+		if err != nil {
+			return err
+		}
+		v.statuses.samples = append(v.statuses.samples, took)
+	}
+	if v.stop == nil {
+		return l.kill(d)
+	}
+	begin := time.Now()
+	var next daemon
+	if v.restart != nil {
+		next, err = l.start(v.restart...)
+		if err == nil {
+			err = l.gone(d)
+		}
+	} else if _, _, err = l.stop(d, v.stop...); err == nil {
+		next, err = l.start(v.start...)
+	}
+	if err != nil {
+		return err
+	}
+	v.restarts.samples = append(v.restarts.samples, time.Since(begin))
+	took, after, err := l.stop(next, v.stop...)
+	v.stops.samples, v.after = append(v.stops.samples, took), append(v.after, after)
+	return err
+}

@@ -1,0 +1,12 @@
+//go:build !(cgo && !daemonizego)
+
+package daemonize
+
+import "syscall"
+
+// Without cgo package syscall has the Go runtime change every thread. In a
+// program with cgo that is built with the tag daemonizego, libc does.
+
+func sysSetgroups(groups []int) error { return syscall.Setgroups(groups) }
+func sysSetresgid(r, e, s int) error  { return syscall.Setresgid(r, e, s) }
+func sysSetresuid(r, e, s int) error  { return syscall.Setresuid(r, e, s) }
