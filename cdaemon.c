@@ -121,33 +121,28 @@ static int has_threads(void)
 #endif
 }
 
-__attribute__((constructor)) static void boot(void)
+/* The marker's report socket, -1 if the marker does not count. */
+static int marked(const char *s)
 {
-	const char *s = getenv(CD_MARKER);
-	int pid, fd;
+	int pid = number(&s, ':');
+	int fd = pid < 0 ? -1 : number(&s, '\0');
 
-	boot_state = CD_NONE;
-	if (s == NULL)
-		return;
-	/* From here on, whatever the marker says, this process never launches. */
-	boot_state = CD_REFUSED;
-	pid = number(&s, ':');
-	fd = pid < 0 ? -1 : number(&s, '\0');
-	(void)unsetenv(CD_MARKER);
 	if (pid < 2 || fd < 3 || pid != getppid() || is_secure() || !is_from(fd, pid))
-		return;
-	if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
-		return;
-	if (has_threads()) {
-		errno = EBUSY;
-		give_up(fd, CD_WITH_THREADS);
-	}
+		return -1;
+	return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -1;
+}
+
+/* Becomes a daemon in all but the directory and stdio, which stay as they
+ * are until Go reaches the call. */
+static void become(int fd)
+{
+	pid_t pid;
+
 	clean_signals();
 #ifdef __linux__
 	/* exec of /proc/self/exe named us "exe". */
 	(void)prctl(PR_SET_NAME, program_invocation_short_name, 0, 0, 0);
 #endif
-	/* Directory and stdio stay as they are until Go reaches the call. */
 	if (daemon(1, 1) != 0)
 		give_up(fd, CD_IN_DAEMON);
 	/* glibc's and FreeBSD's daemon(3) fork once and leave a session leader,
@@ -160,8 +155,47 @@ __attribute__((constructor)) static void boot(void)
 			_exit(0);
 	}
 	report(fd, 'b', 0, getpid());
+}
+
+#ifdef __linux__
+/* NULL without package forkfirst. (Not a weak definition: Go's internal
+ * linking takes that for a second one.) */
+extern int cd_forkfirst(void (*)(int)) __attribute__((weak));
+#endif
+
+static int fork_first(void)
+{
+#ifdef __linux__
+	if (cd_forkfirst != NULL && getpid() != 1 && !is_secure() && !has_threads())
+		return cd_forkfirst(become);
+#endif
+	return -1;
+}
+
+__attribute__((constructor)) static void boot(void)
+{
+	const char *s = getenv(CD_MARKER);
+	int fd;
+
+	boot_state = CD_NONE;
+	if (s != NULL) {
+		/* From here on, whatever the marker says, this process never launches. */
+		boot_state = CD_REFUSED;
+		fd = marked(s);
+		(void)unsetenv(CD_MARKER);
+		if (fd >= 0 && has_threads()) {
+			errno = EBUSY;
+			give_up(fd, CD_WITH_THREADS);
+		}
+		if (fd >= 0)
+			become(fd);
+	} else {
+		fd = fork_first();
+	}
+	if (fd < 0)
+		return;
 	boot_fd = fd;
-	boot_state = CD_DAEMON;
+	boot_state = s != NULL ? CD_DAEMON : CD_FORKED;
 }
 
 #ifdef __GLIBC__

@@ -20,13 +20,15 @@ enum {
 	CD_NOT_RUN = 0, /* the constructor is not linked in (internal linking) */
 	CD_NONE,        /* no marker: an ordinary run of the program */
 	CD_REFUSED,     /* a marker that does not count: this process never launches */
-	CD_DAEMON       /* we are the daemon */
+	CD_DAEMON,      /* we are the daemon */
+	CD_FORKED       /* we are the daemon, by way of cd_forkfirst: no launcher in
+	                 * Go has checked anything */
 };
 
 /* A message on the report socket; report.go has the same layout. len bytes of
  * text follow it. Both ends are the same program: native byte order. */
 struct cd_frame {
-	uint8_t kind;  /* 'b' booted, 'f' failed before Go; the rest is Go's own */
+	uint8_t kind;  /* 'b' booted, 'f' failed before Go; the rest is Go's own, and forkfirst's */
 	uint8_t code;  /* 'f': one of those below */
 	uint16_t len;
 	int32_t num;   /* 'b': the daemon's pid; 'f': errno */
@@ -34,8 +36,17 @@ struct cd_frame {
 enum { CD_IN_DAEMON = 1, CD_IN_FORK, CD_WITH_THREADS };
 
 /* cd_boot_result tells the state above. *fd is the report socket, close on
- * exec, in state CD_DAEMON; else it is -1. Called by Go in any process. */
+ * exec, in states CD_DAEMON and CD_FORKED; else it is -1. Called by Go in any
+ * process. */
 int cd_boot_result(int *fd);
+
+/* cd_forkfirst forks if the program's only argument is start or restart.
+ * The parent is the launcher and does not return. The child closes all
+ * descriptors but 0 to 2 and the report socket, calls become with that, which
+ * makes it the daemon or ends it, and returns it. -1: nothing has happened, and nothing is left of it; the ordinary way is open. Called by the
+ * constructor, in a process without a marker that is not PID 1 and not
+ * set-user-ID. It is in forkfirst/forkfirst.c, and NULL without that package. */
+int cd_forkfirst(void (*become)(int report));
 
 /* cd_close_in_forks has fd closed in children that C code forks: exec closes
  * it by its close-on-exec flag, a bare fork(2) would share our lock. One

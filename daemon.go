@@ -28,11 +28,12 @@ const (
 	bootRefused                  // a marker that does not count: never launch
 	bootMissing                  // the constructor is not linked in: never launch
 	bootDaemon                   // we are the daemon
+	bootForked                   // we are the daemon, forked first: no launcher in Go has checked anything
 )
 
 type bootResult struct {
 	state  bootState
-	report int // the report socket, close on exec, in bootDaemon
+	report int // the report socket, close on exec, in bootDaemon and bootForked
 }
 
 // boot is how this process began, and origin what it began with: the daemon
@@ -65,8 +66,30 @@ func (b bootResult) err() error {
 	return nil
 }
 
-// isDaemon is true in the copy that the launcher started.
-func isDaemon() bool { return boot.state == bootDaemon }
+// isDaemon is true in the process that the launcher made to be the daemon.
+func isDaemon() bool { return boot.state == bootDaemon || forkedFirst() }
+
+// forkedFirst is true in a daemon of package forkfirst: its launcher is C, so
+// all that a launcher in Go says and checks is up to us.
+func forkedFirst() bool { return boot.state == bootForked && !stoodDown.Load() }
+
+// stoodDown is set when a process that forked first is not to be the daemon
+// after all.
+var stoodDown atomic.Bool
+
+// standDown returns err, from before a start proper. A process that forked
+// first is an ordinary one from here on: it says itself what there is to
+// say, while the launcher waits for its end, to end with the same status.
+// If the launcher goes away, it gets SIGTERM.
+func standDown(err error) error {
+	if !forkedFirst() || detached.Load() || !stoodDown.CompareAndSwap(false, true) {
+		return err
+	}
+	s := &starter{report: reportFile(boot.report), abandoned: func() { _ = unix.Kill(os.Getpid(), unix.SIGTERM) }}
+	_ = writeFrame(s.report, frame{kind: frameOwn})
+	go s.watch()
+	return err
+}
 
 // detached is set once this process has become the daemon, or has launched
 // one: main runs again up to the first call, so a second one cannot be told
@@ -106,12 +129,19 @@ func Detach(nochdir, noclose bool) (ready func(error), err error) {
 			os.Stderr.Write(failed.Stderr)
 		}
 		if failed != nil && failed.PID != 0 {
-			fmt.Fprintf(os.Stderr, "%s: %v\n", programName(), failed)
+			fmt.Fprintln(os.Stderr, message(programName(), failed))
 			os.Exit(failed.ExitCode)
 		}
 		return nil, err
 	}
-	s, err := attach(nochdir, noclose, func() { os.Exit(exitFailed) })
+	if forkedFirst() {
+		null, err := openNull() // as a launcher does
+		if err != nil {
+			return nil, standDown(fmt.Errorf("daemonize: start: %w", err))
+		}
+		null.Close()
+	}
+	s, err := attach(programName(), nochdir, noclose, func() { os.Exit(exitFailed) })
 	if err != nil {
 		return nil, err
 	}
@@ -147,9 +177,9 @@ func Daemonize(action func()) error {
 
 // mayLaunch refuses processes whose copy could not become a daemon.
 func mayLaunch() error {
-	switch {
-	case boot.state != bootNone:
-		return boot.err()
+	switch err := boot.err(); {
+	case err != nil:
+		return err
 	case detached.Load():
 		return errSecondCall
 	case os.Getpid() == 1:
@@ -239,9 +269,13 @@ func openNull() (*os.File, error) {
 
 // starter is the daemon's side of a start: from the call until ready.
 type starter struct {
+	name      string // what messages are signed with
 	report    *os.File
 	noclose   bool
-	abandoned func() // ends the process when the launcher has gone away
+	forked    bool               // the launcher is C and knows no words
+	abandoned func()             // ends the process when the launcher has gone away
+	seen      func(stage string) // hears how far it has come, if forked
+	over      func()             // is called before the verdict, perhaps twice
 
 	mu   sync.Mutex // guards done: one verdict, by whoever comes first
 	done bool
@@ -249,11 +283,12 @@ type starter struct {
 
 // attach is the rest of daemon(3), at the call, in the daemon. An error has
 // been reported.
-func attach(nochdir, noclose bool, abandoned func()) (*starter, error) {
+func attach(name string, nochdir, noclose bool, abandoned func()) (*starter, error) {
 	if !detached.CompareAndSwap(false, true) {
 		return nil, errSecondCall
 	}
-	s := &starter{report: reportFile(boot.report), noclose: noclose, abandoned: abandoned}
+	s := &starter{name: name, report: reportFile(boot.report), noclose: noclose, forked: forkedFirst(),
+		abandoned: abandoned, seen: func(string) {}, over: func() {}}
 	s.stage("after it reached the call that makes it a daemon")
 	if err := s.enter(nochdir); err != nil {
 		s.fail(exitFailed, err)
@@ -271,7 +306,10 @@ func (s *starter) enter(nochdir bool) error {
 			return err
 		}
 	}
-	if s.noclose {
+	switch {
+	case s.noclose && s.forked:
+		return nil // we have them
+	case s.noclose:
 		return receiveStdio(s.report)
 	}
 	return toNull(0, 1)
@@ -311,7 +349,12 @@ func (s *starter) watch() {
 // stage tells the launcher how far the start has come: it is what it says of
 // a daemon that dies next.
 func (s *starter) stage(how string) {
-	_ = writeFrame(s.report, frame{kind: frameStage, text: how})
+	f := frame{kind: frameStage, text: how}
+	if s.forked {
+		s.seen(how)
+		f.text = s.name + ": " + died(os.Getpid(), how)
+	}
+	_ = writeFrame(s.report, f)
 	stopAt(how)
 }
 
@@ -323,10 +366,11 @@ func (s *starter) ready() {
 	if s.done {
 		return
 	}
+	s.over()
 	if !s.noclose {
 		// First: once the launcher has gone, writing to its pipe kills.
 		if err := toNull(2); err != nil {
-			s.verdict(frame{kind: frameFailed, code: exitFailed, text: err.Error()})
+			s.refuse(exitFailed, err)
 			s.abandoned()
 			return
 		}
@@ -340,11 +384,19 @@ func (s *starter) ready() {
 func (s *starter) fail(code int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.done {
-		return
+	if !s.done {
+		s.refuse(code, err)
 	}
+}
+
+// refuse is fail. The caller holds mu.
+func (s *starter) refuse(code int, err error) {
 	f := frame{kind: frameFailed, code: uint8(code), text: err.Error()}
-	if running := (*RunningError)(nil); errors.As(err, &running) {
+	if s.forked {
+		f.text = ""
+		s.over()
+		fmt.Fprintln(os.Stderr, message(s.name, err)) // the terminal's still
+	} else if running := (*RunningError)(nil); errors.As(err, &running) {
 		f = frame{kind: frameRunning, num: int32(running.PID), text: running.Pidfile}
 	}
 	_ = s.verdict(f) // a launcher that is gone needs none

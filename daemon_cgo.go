@@ -18,6 +18,8 @@ func sysBoot(_ string, seen bool) bootResult {
 	switch state := C.cd_boot_result(&fd); {
 	case state == C.CD_DAEMON:
 		return bootResult{bootDaemon, int(fd)}
+	case state == C.CD_FORKED:
+		return bootResult{bootForked, int(fd)}
 	case state == C.CD_NOT_RUN:
 		return bootResult{state: bootMissing}
 	case state == C.CD_NONE && !seen:

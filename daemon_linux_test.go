@@ -33,7 +33,7 @@ func untilTerm() {
 }
 
 // detacher calls Daemon(nochdir, noclose), arguments "0" or "1".
-var _ = testbed.Helper("detacher", func() {
+var _ = testbed.Launcher("detacher", func() {
 	if err := Daemon(os.Args[1] == "1", os.Args[2] == "1"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -72,7 +72,7 @@ func descriptors(t *testing.T, pid int) map[int]string {
 
 // TestDaemonIsWhatDaemon3Makes looks at both from outside.
 func TestDaemonIsWhatDaemon3Makes(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !testbed.IsolateBothWays(t) {
 		return
 	}
 	c := testbed.CC(t, cDetacher)
@@ -127,13 +127,13 @@ func TestDaemonIsWhatDaemon3Makes(t *testing.T) {
 			// The one difference: glibc's forks once and stays a session leader.
 			assert.NotEqual(t, ours.PID, ours.SID, "a session leader can catch a terminal")
 			assert.Equal(t, ours.PGID, ours.SID)
-			assert.Equal(t, []string{"detacher", flags[0], flags[1]}, ours.Args)
+			assert.Equal(t, testbed.Command("detacher", flags[:]...).Args, ours.Args)
 		})
 	}
 }
 
 func TestDaemonIsNamedAsTyped(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !testbed.IsolateBothWays(t) {
 		return
 	}
 	c := testbed.Command("detacher", "0", "0")
@@ -147,7 +147,7 @@ func TestDaemonIsNamedAsTyped(t *testing.T) {
 func TestDaemonInheritsNoDescriptor(t *testing.T) {
 	for _, refused := range []bool{false, true} {
 		t.Run(map[bool]string{false: "close_range", true: "without close_range"}[refused], func(t *testing.T) {
-			if !testbed.Isolate(t) {
+			if !testbed.IsolateBothWays(t) {
 				return
 			}
 			c := testbed.Command("without", "", "detacher", "0", "0")
@@ -210,7 +210,7 @@ var _ = testbed.Helper("dirty", func() {
 
 // parent is a daemon with a child that is no Go program and shows what
 // children inherit.
-var _ = testbed.Helper("parent", func() {
+var _ = testbed.Launcher("parent", func() {
 	if err := Daemon(false, false); err != nil {
 		log.Fatal(err)
 	}
@@ -222,7 +222,7 @@ var _ = testbed.Helper("parent", func() {
 })
 
 func TestDaemonAndItsChildrenHaveCleanSignals(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !testbed.IsolateBothWays(t) {
 		return
 	}
 	out, err := testbed.Command("dirty", "parent").CombinedOutput()
@@ -237,7 +237,7 @@ func TestDaemonAndItsChildrenHaveCleanSignals(t *testing.T) {
 }
 
 // starter does what its first argument says, around Detach.
-var _ = testbed.Helper("starter", func() {
+var _ = testbed.Launcher("starter", func() {
 	say := func() {
 		fmt.Println("out before")
 		fmt.Fprintln(os.Stderr, "err before")
@@ -302,17 +302,20 @@ func TestLauncherTellsTheTruth(t *testing.T) {
 		code   int
 		stderr string // %d: the daemon's pid
 		daemon bool
+
+		// Forked first, main runs at the terminal, and the launcher knows how it ended.
+		out, err, how string
 	}{
 		{what: "ready", daemon: true},
-		{what: "late", daemon: true},
+		{what: "late", daemon: true, err: "never seen\n"},
 		{what: "fails", code: 1, stderr: "what led to it\nstarter: the port is taken\n"},
-		{what: "dies", code: 1, stderr: "starter: the daemon (pid %d) died before it was ready, after it reached the call that makes it a daemon\n"},
-		{what: "exit0", code: 1, stderr: "err before\nstarter: the daemon (pid %d) ended before it reached the call that makes it one: main returned, exited or panicked first\n"},
-		{what: "return", code: 1, stderr: "err before\nstarter: the daemon (pid %d) ended before it reached the call that makes it one: main returned, exited or panicked first\n"},
-		{what: "fatal", code: 1, stderr: "cannot read the config\nstarter: the daemon (pid %d) ended before it reached the call that makes it one: main returned, exited or panicked first\n"},
+		{what: "dies", code: 1, stderr: "starter: the daemon (pid %d) died before it was ready, after it reached the call that makes it a daemon\n", how: ": signal: killed"},
+		{what: "exit0", code: 1, stderr: "err before\nstarter: the daemon (pid %d) ended before it reached the call that makes it one: main returned, exited or panicked first\n", out: "out before\n", how: ": exit status 0"},
+		{what: "return", code: 1, stderr: "err before\nstarter: the daemon (pid %d) ended before it reached the call that makes it one: main returned, exited or panicked first\n", out: "out before\n", how: ": exit status 0"},
+		{what: "fatal", code: 1, stderr: "cannot read the config\nstarter: the daemon (pid %d) ended before it reached the call that makes it one: main returned, exited or panicked first\n", how: ": exit status 1"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			if !testbed.Isolate(t) {
+			if !testbed.IsolateBothWays(t) {
 				return
 			}
 			cmd := testbed.Command("starter", c.what)
@@ -320,8 +323,14 @@ func TestLauncherTellsTheTruth(t *testing.T) {
 			cmd.Stdout, cmd.Stderr = &stdout, &stderr
 			_ = cmd.Run()
 			assert.Equal(t, c.code, cmd.ProcessState.ExitCode())
-			assert.Empty(t, stdout.String())
-			assert.Equal(t, c.stderr, digits(stderr.String(), c.stderr))
+			if !testbed.ForksFirst() {
+				c.out, c.err, c.how = "", "", ""
+			}
+			assert.Equal(t, c.out, stdout.String())
+			if text, ok := strings.CutSuffix(c.stderr, "\n"); ok {
+				c.stderr = text + c.how + "\n"
+			}
+			assert.Equal(t, c.err+c.stderr, digits(stderr.String(), c.stderr))
 			if c.daemon {
 				testbed.One(t, "starter")
 			} else {
@@ -344,19 +353,20 @@ func digits(said, wanted string) string {
 }
 
 func TestLauncherShowsThePanic(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !testbed.IsolateBothWays(t) {
 		return
 	}
 	cmd := testbed.Command("starter", "panic")
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err)
 	assert.Contains(t, string(out), "panic: early trouble\n\ngoroutine 1 [")
-	assert.Contains(t, string(out), "main returned, exited or panicked first\n")
+	how := map[bool]string{true: ": exit status 2"}[testbed.ForksFirst()]
+	assert.Contains(t, string(out), "main returned, exited or panicked first"+how+"\n")
 	testbed.None(t, "starter")
 }
 
 func TestLauncherShowsTheFirstOfMuchOutput(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !testbed.Isolate(t) { // forked first, all of it goes to the terminal
 		return
 	}
 	out, err := testbed.Command("starter", "flood").CombinedOutput()
@@ -367,7 +377,7 @@ func TestLauncherShowsTheFirstOfMuchOutput(t *testing.T) {
 }
 
 func TestEarlyOutputIsSeenOnce(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !testbed.IsolateBothWays(t) {
 		return
 	}
 	cmd := testbed.Command("starter", "prints")
@@ -379,7 +389,7 @@ func TestEarlyOutputIsSeenOnce(t *testing.T) {
 }
 
 // again records where and with what main runs, each time.
-var _ = testbed.Helper("again", func() {
+var _ = testbed.Launcher("again", func() {
 	f, err := os.OpenFile("runs", os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "relative path:", err)
@@ -408,7 +418,7 @@ func must[T any](v T, err error) T {
 }
 
 func TestMainFindsWhatTheLauncherFound(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !testbed.IsolateBothWays(t) {
 		return
 	}
 	dir := filepath.Join(t.TempDir(), "here")
@@ -428,13 +438,14 @@ func TestMainFindsWhatTheLauncherFound(t *testing.T) {
 	runs, err := os.ReadFile(filepath.Join(dir, "runs"))
 	require.NoError(t, err)
 	const run = `x|here|["a b" "" "--c=\n"]|""` + "\n"
-	assert.Equal(t, run+run, string(runs))
+	times := map[bool]int{true: 1, false: 2}[testbed.ForksFirst()]
+	assert.Equal(t, strings.Repeat(run, times), string(runs))
 }
 
 func TestNoDaemonStaysWhenTheLauncherGoesBeforeReady(t *testing.T) {
 	for _, sig := range []syscall.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGKILL} {
 		t.Run(unix.SignalName(sig), func(t *testing.T) {
-			if !testbed.Isolate(t) {
+			if !testbed.IsolateBothWays(t) {
 				return
 			}
 			up := filepath.Join(t.TempDir(), "up")
@@ -449,7 +460,7 @@ func TestNoDaemonStaysWhenTheLauncherGoesBeforeReady(t *testing.T) {
 }
 
 // counted appends a line to a file whenever main runs, then calls Daemon.
-var _ = testbed.Helper("counted", func() {
+var _ = testbed.Launcher("counted", func() {
 	f := must(os.OpenFile(os.Args[1], os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o666))
 	fmt.Fprintln(f, os.Getpid())
 	f.Close()
@@ -464,7 +475,7 @@ var _ = testbed.Helper("counted", func() {
 // TestMarkerByHandNeverLaunches: by construction, see mayLaunch: a process that saw a
 // marker and did not become the daemon has no way to StartProcess.
 func TestMarkerByHandNeverLaunches(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !testbed.IsolateBothWays(t) {
 		return
 	}
 	me := strconv.Itoa(os.Getpid())
@@ -508,7 +519,7 @@ func socketPairFiles() (a, b *os.File, err error) {
 // TestMarkerOfAnotherProgramsSocketIsRefused: the launcher is our parent, and the
 // descriptor a socket, but made by someone else.
 func TestMarkerWithAForeignSocketIsRefused(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !testbed.IsolateBothWays(t) {
 		return
 	}
 	cmd := testbed.Command("marks-itself", filepath.Join(t.TempDir(), "count"))
@@ -539,7 +550,7 @@ func TestInternalLinkingIsAnErrorAtOnce(t *testing.T) {
 	if !usesLibc {
 		t.Skip("needs cgo: CGO_ENABLED=1 go test")
 	}
-	if !testbed.Isolate(t) {
+	if !testbed.IsolateBothWays(t) {
 		return
 	}
 	still := filepath.Join(t.TempDir(), "still")
@@ -563,7 +574,7 @@ func TestInternalLinkingIsAnErrorAtOnce(t *testing.T) {
 }
 
 // twice becomes a daemon and tells a file what further calls say.
-var _ = testbed.Helper("twice", func() {
+var _ = testbed.Launcher("twice", func() {
 	if err := Daemon(true, true); err != nil {
 		log.Fatal(err)
 	}
@@ -573,7 +584,7 @@ var _ = testbed.Helper("twice", func() {
 })
 
 func TestSecondCallIsAnError(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !testbed.IsolateBothWays(t) {
 		return
 	}
 	said := filepath.Join(t.TempDir(), "said")
@@ -585,7 +596,7 @@ func TestSecondCallIsAnError(t *testing.T) {
 }
 
 func TestPID1Refuses(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !testbed.IsolateBothWays(t) {
 		return
 	}
 	cmd := testbed.Command("detacher", "0", "0")
@@ -598,7 +609,7 @@ func TestPID1Refuses(t *testing.T) {
 
 func TestSetuidProgramRefuses(t *testing.T) {
 	testbed.NeedRoot(t)
-	if !testbed.Isolate(t) {
+	if !testbed.IsolateBothWays(t) {
 		return
 	}
 	binary, err := os.ReadFile("/proc/self/exe")
@@ -625,7 +636,7 @@ var _ = testbed.Helper("shut", func() {
 })
 
 func TestClosedStandardDescriptors(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !testbed.IsolateBothWays(t) {
 		return
 	}
 	for _, closed := range []string{"", "0", "1", "2", "01", "02", "12", "012"} {
@@ -657,7 +668,7 @@ func TestBrokenSurroundings(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if !testbed.Isolate(t) {
+			if !testbed.IsolateBothWays(t) {
 				return
 			}
 			// Ours are prepared before anything breaks.
@@ -690,7 +701,7 @@ var _ = testbed.Helper("limited", func() {
 })
 
 func TestFewDescriptorsAreAClearErrorOrEnough(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !testbed.IsolateBothWays(t) {
 		return
 	}
 	var clear, enough int
@@ -720,7 +731,7 @@ func TestForkThatFailsInDaemon3IsTold(t *testing.T) {
 	if !usesLibc {
 		t.Skip("needs cgo: CGO_ENABLED=1 go test")
 	}
-	if !testbed.Isolate(t) {
+	if !testbed.IsolateBothWays(t) {
 		return
 	}
 	out, err := testbed.Command("cannot-fork", "detacher", "0", "0").CombinedOutput()
@@ -730,13 +741,13 @@ func TestForkThatFailsInDaemon3IsTold(t *testing.T) {
 }
 
 // bare calls Daemonize.
-var _ = testbed.Helper("bare", func() {
+var _ = testbed.Launcher("bare", func() {
 	err := Daemonize(func() { os.WriteFile(os.Args[1], []byte("in action\n"), 0o600) })
 	os.WriteFile(os.Args[1]+".after", fmt.Appendf(nil, "%v\n", err), 0o600)
 })
 
 func TestDaemonizeCallsActionAndReturns(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !testbed.IsolateBothWays(t) {
 		return
 	}
 	said := filepath.Join(t.TempDir(), "said")

@@ -40,6 +40,10 @@
 // daemon stays. Code before the call runs in both processes; what it prints
 // is seen once, from the launcher.
 //
+// Package forkfirst, imported for its effect, saves the second run of the
+// program: there the process that was started never becomes a Go program, and main runs
+// once.
+//
 // # Two builds
 //
 // With cgo, libc does the work: daemon(3), openlog(3), getpwnam_r(3). Without it

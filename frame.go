@@ -8,13 +8,15 @@ import (
 )
 
 // The report: what the daemon tells the launcher, over a socket pair, until
-// the verdict. cdaemon.c writes the same frames before Go has started.
+// the verdict. cdaemon.c writes the same frames before Go has started; the
+// launcher in forkfirst/forkfirst.c reads them.
 const (
 	frameBooted    = 'b' // num: the daemon's pid
 	frameBootError = 'f' // code: the call, num: errno; there is no daemon
-	frameStage     = 's' // text: how far the start has come
+	frameStage     = 's' // text: how far the start has come; to a launcher in C, all that it is to say of a death
+	frameOwn       = 'o' // to a launcher in C: this is no daemon, and speaks for itself
 	frameReady     = 'r' // verdict: ready
-	frameFailed    = 'e' // verdict: text is why, code the exit code
+	frameFailed    = 'e' // verdict: text is why, code the exit code; to a launcher in C, which need not say it, no text
 	frameRunning   = 'x' // verdict: num holds the pidfile text already
 )
 

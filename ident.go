@@ -10,6 +10,11 @@ import (
 
 // What the program, and the records that it logs, are called.
 
+// message is how people see an error: after the program's name.
+func message(name string, err error) string {
+	return name + ": " + strings.TrimPrefix(err.Error(), "daemonize: ")
+}
+
 // programName is what messages are signed with.
 func programName() string {
 	if len(os.Args) == 0 {

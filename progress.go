@@ -18,6 +18,7 @@ import (
 type progress struct {
 	name  string
 	width int
+	once  sync.Once // guards ended: it is closed once
 	ended chan struct{}
 	gone  chan struct{}
 
@@ -51,12 +52,15 @@ func (p *progress) say(text string) {
 	p.text = oneLine(text)
 }
 
-// end takes the line away.
+// lastSeen is say for how far the daemon has come.
+func (p *progress) lastSeen(stage string) { p.say("waiting for the daemon, last seen " + stage) }
+
+// end takes the line away. It may be called again.
 func (p *progress) end() {
 	if p == nil {
 		return
 	}
-	close(p.ended)
+	p.once.Do(func() { close(p.ended) })
 	<-p.gone
 }
 

@@ -143,6 +143,10 @@ func ended(pid int, stage string, child *os.Process) string {
 	case stage == "":
 		return fmt.Sprintf("the daemon (pid %d) ended before it reached the call that makes it one: main returned, exited or panicked first", pid)
 	}
+	return died(pid, stage)
+}
+
+func died(pid int, stage string) string {
 	return fmt.Sprintf("the daemon (pid %d) died before it was ready, %s", pid, stage)
 }
 

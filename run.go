@@ -21,7 +21,7 @@ func (f foreground) ready()     { f.send("READY=1") }
 // run is the daemon in this process: every step of start but those that
 // detach it.
 func (s *service) run() error {
-	if isDaemon() {
+	if _ = standDown(nil); isDaemon() {
 		return errSecondCall
 	}
 	if boot.state == bootRefused {

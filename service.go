@@ -123,7 +123,7 @@ type service struct {
 func Serviced[T any](action func(ctx context.Context, privileged T) error, config *Config[T]) {
 	s, err := New(action, config)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, message(programName(), err))
+		fmt.Fprintln(os.Stderr, message(programName(), standDown(err)))
 		os.Exit(exitNotConfigured)
 	}
 	os.Exit(s.Command(os.Args[1:]))
@@ -295,7 +295,7 @@ func (s *service) command(args []string) int {
 	switch verb {
 	case "start":
 		p := newProgress(s.name)
-		err = s.start(p.say)
+		err = s.start(p)
 		p.end()
 	case "stop":
 		p := newProgress(s.name)
@@ -308,7 +308,7 @@ func (s *service) command(args []string) int {
 		}
 	case "restart":
 		p := newProgress(s.name)
-		err = s.restart(p.say)
+		err = s.restart(p)
 		p.end()
 	case "status":
 		return s.printStatus()
@@ -365,11 +365,6 @@ func (s *service) printStatus() int {
 	return int(status.State)
 }
 
-// message is how people see an error: after the program's name.
-func message(name string, err error) string {
-	return name + ": " + strings.TrimPrefix(err.Error(), "daemonize: ")
-}
-
 // exitCode is the LSB's for an error.
 func exitCode(err error) int {
 	var failed *StartError
@@ -389,27 +384,27 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// start calls watch, if not nil, with what it waits for.
-func (s *service) start(watch func(string)) error {
-	if isDaemon() {
-		os.Exit(s.daemon())
+// start shows in p, if not nil, what it waits for.
+func (s *service) start(p *progress) error {
+	if isDaemon() && !forkedFirst() {
+		os.Exit(s.daemon(nil))
 	}
 	if err := s.mayStart(); err != nil {
-		return err
+		return standDown(err)
 	}
 	if os.Geteuid() != 0 { // root's daemon looks itself, and says the same
 		if _, err := resolveAccount(s.name, s.user, s.group); err != nil {
-			return err
+			return standDown(err)
 		}
 	}
 	if status, _ := probe(s.pidfile); status.State == Running {
-		return &RunningError{s.pidfile, status.PID}
+		return standDown(&RunningError{s.pidfile, status.PID})
 	}
-	if watch == nil {
-		watch = func(string) {}
+	p.say("waiting for the daemon to start")
+	if forkedFirst() {
+		os.Exit(s.daemon(p))
 	}
-	watch("waiting for the daemon to start")
-	return launch(false, func(stage string) { watch("waiting for the daemon, last seen " + stage) })
+	return launch(false, p.lastSeen)
 }
 
 func (s *service) stop() error {
@@ -421,25 +416,23 @@ func (s *service) waitsForEnd() string {
 	return fmt.Sprintf("waiting for the daemon to end (SIGKILL after %s)", seconds(s.stopTimeout))
 }
 
-func (s *service) restart(watch func(string)) error {
-	if !isDaemon() {
+func (s *service) restart(p *progress) error {
+	if !isDaemon() || forkedFirst() {
 		if err := s.mayStart(); err != nil {
-			return err
+			return standDown(err)
 		}
 		if _, err := resolveAccount(s.name, s.user, s.group); err != nil {
-			return err
+			return standDown(err)
 		}
-		if watch != nil {
-			watch(s.waitsForEnd())
-		}
+		p.say(s.waitsForEnd())
 		if err := s.stop(); err != nil && !errors.Is(err, ErrNotRunning) {
-			return err
+			return standDown(err)
 		}
 	}
-	return s.start(watch)
+	return s.start(p)
 }
 
-// mayStart finds in the launcher what would fail in the daemon.
+// mayStart finds, before anything has happened, what would fail in the daemon.
 func (s *service) mayStart() error {
 	if err := mayLaunch(); err != nil {
 		return err
@@ -461,15 +454,17 @@ func (s *service) reload() error {
 	return h.signal(unix.SIGHUP)
 }
 
-// daemon is Start in the daemon; it returns the exit code.
-func (s *service) daemon() int {
-	up, err := attach(false, false, func() {
+// daemon is Start in the daemon; it returns the exit code. p is nil but in one
+// that forked first.
+func (s *service) daemon(p *progress) int {
+	up, err := attach(s.name, false, false, func() {
 		s.letGo()
 		os.Exit(exitFailed)
 	})
 	if err != nil {
 		return exitFailed // the launcher knows
 	}
+	up.seen, up.over = p.lastSeen, p.end
 	err = s.serve(up)
 	if err != nil {
 		up.fail(exitCode(err), err) // unless it was ready before

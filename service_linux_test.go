@@ -159,7 +159,7 @@ func assertNoLocks(t *testing.T) {
 func isolateRoot(t *testing.T) bool {
 	t.Helper()
 	testbed.NeedRoot(t)
-	return testbed.Isolate(t)
+	return testbed.IsolateBothWays(t)
 }
 
 func TestServiceFromStartToStop(t *testing.T) {
@@ -317,7 +317,7 @@ func TestNotRootRunsAsItself(t *testing.T) {
 	dir, uid := private(t), os.Getuid()
 	as := func(c *exec.Cmd) *exec.Cmd { return c }
 	if uid == 0 {
-		if !testbed.Isolate(t) {
+		if !testbed.IsolateBothWays(t) {
 			return
 		}
 		dir, uid = "/run/user", 65534

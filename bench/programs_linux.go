@@ -11,7 +11,7 @@ import (
 )
 
 // programNames are the contenders' programs, in the tables' order.
-var programNames = []string{"C", "cgo", "static", "pure Go", "go-daemon", "godaemon"}
+var programNames = []string{"C", "cgo", "static", "pure Go", "forkfirst", "forkfirst static", "go-daemon", "godaemon"}
 
 //go:embed testdata
 var sources embed.FS
@@ -44,6 +44,12 @@ func buildAll(dir string) map[string]string {
 	})
 	build("pure Go", func(program string) error {
 		return command("", []string{"CGO_ENABLED=0"}, "go", "build", "-o", program, ours)
+	})
+	build("forkfirst", func(program string) error {
+		return command("", []string{"CGO_ENABLED=1"}, "go", "build", "-tags=forkfirst", "-o", program, ours)
+	})
+	build("forkfirst static", func(program string) error {
+		return command("", []string{"CGO_ENABLED=1"}, "go", "build", "-tags=forkfirst", "-ldflags=-linkmode external -extldflags -static", "-o", program, ours)
 	})
 	build("go-daemon", func(program string) error {
 		return buildPeer(dir, program, "go-daemon", "github.com/sevlyar/go-daemon", "golang-github-sevlyar-go-daemon-dev")

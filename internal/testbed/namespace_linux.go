@@ -37,9 +37,23 @@ const (
 // dies with it. Without root it uses a user namespace.
 func Isolate(t *testing.T) bool {
 	t.Helper()
-	if os.Getenv(envStage) == stageIn && os.Getenv(envTest) == t.Name() {
-		return true
-	}
+	return isIsolated(t) || isolate(t, reexec)
+}
+
+// IsolateBothWays is Isolate for the promises of a start: the test runs
+// once for each way to a daemon that this build has. See ForksFirst.
+func IsolateBothWays(t *testing.T) bool {
+	t.Helper()
+	return isIsolated(t) || isolate(t, reexec) || canForkFirst && isolate(t, forkFirst)
+}
+
+func isIsolated(t *testing.T) bool {
+	return os.Getenv(envStage) == stageIn && os.Getenv(envTest) == t.Name()
+}
+
+// isolate returns false, for Isolate.
+func isolate(t *testing.T, way string) bool {
+	t.Helper()
 	c := exec.Command(self(), "-test.run="+pattern(t.Name()), "-test.v")
 	if f := flag.Lookup("test.timeout"); f != nil {
 		c.Args = append(c.Args, "-test.timeout="+f.Value.String())
@@ -47,7 +61,7 @@ func Isolate(t *testing.T) bool {
 	if testing.Short() {
 		c.Args = append(c.Args, "-test.short")
 	}
-	c.Env = append(os.Environ(), envStage+"="+stageInit, envTest+"="+t.Name(), raceEnv())
+	c.Env = append(os.Environ(), envStage+"="+stageInit, envTest+"="+t.Name(), envWay+"="+way, raceEnv())
 	c.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET,
 		Pdeathsig:  syscall.SIGKILL,
@@ -71,7 +85,7 @@ func Isolate(t *testing.T) bool {
 		t.Skipf("needs root, or user namespaces that may mount: %s", text)
 	}
 	if err != nil {
-		t.Fatalf("in its namespace (%v):\n%s", err, text)
+		t.Fatalf("in its namespace, %s (%v):\n%s", way, err, text)
 	}
 	if before, _, skipped := strings.Cut(text, "--- SKIP: "+t.Name()+" ("); skipped {
 		// "    file.go:12: needs so and so" stands before it.
@@ -83,7 +97,7 @@ func Isolate(t *testing.T) bool {
 		t.Fatalf("ran no test in its namespace:\n%s", text)
 	}
 	if testing.Verbose() {
-		t.Logf("%s", text)
+		t.Logf("%s:\n%s", way, text)
 	}
 	return false
 }

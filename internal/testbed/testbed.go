@@ -44,6 +44,7 @@ func Main(m *testing.M) {
 			fmt.Fprintf(os.Stderr, "testbed: no helper %q among %q\n", name, slices.Sorted(maps.Keys(helpers)))
 			os.Exit(99)
 		}
+		restoreArgs()
 		program()
 		os.Exit(0)
 	}
@@ -55,11 +56,13 @@ func Main(m *testing.M) {
 }
 
 // Command returns the helper program as a command; argv[0] is "helper", the
-// working directory and the environment are the test's.
+// working directory and the environment are the test's. The helper finds args
+// in os.Args; argv may hold others, for the way to a daemon.
 func Command(helper string, args ...string) *exec.Cmd {
 	c := exec.Command(self(), args...)
-	c.Args[0] = helper
-	c.Env = append(os.Environ(), envHelper+"="+helper, raceEnv())
+	var own string
+	c.Args, own = argv(helper, args)
+	c.Env = append(os.Environ(), envHelper+"="+helper, own, raceEnv())
 	return c
 }
 

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// The table forkfirst: the same start, with package forkfirst and without it.
+// Its limits are those that the package has set itself.
+//
+// Most of the rest is the one boot, and not ours. What a boot with cgo takes
+// longer than one without is four threads by pthread_create(3), each with
+// mappings, mprotect(2) and signal masks of its own, and the look of
+// pthread_getattr_np(3) into /proc/self/maps: the Go runtime asks for both
+// before any init function runs. Of ours there are three forks: clone(2) with
+// CLONE_VM for the second one would save a copy of the memory, but libc would keep the
+// wrong thread id; without daemon(3) two would do. The first is a
+// vfork(2).
+//
+// The pure-Go half cannot do with two boots. Its stage 1 must lead a session
+// in which the daemon is not the leader, and live until it has started it:
+// CLONE_PARENT makes the daemon a sibling, but not of another session than its
+// creator's; a fork without exec after os.StartProcess's needs the runtime's own
+// hooks, which package syscall alone has; setsid(1) or a shell for
+// stage 1 would be quicker than a boot, but is not in every container.
+
+func init() {
+	benches["forkfirst"] = func() bool {
+		return ownNamespace(func() bool {
+			within, err := forkFirst()
+			if err != nil {
+				fmt.Fprintln(os.Stderr, "bench: forkfirst:", err)
+			}
+			return within && err == nil
+		})
+	}
+}
+
+func forkFirst() (within bool, err error) {
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return false, err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return false, err
+	}
+	programs := buildAll(dir)
+	plain, err := newLab(filepath.Join(dir, "run"))
+	if err != nil {
+		return false, err
+	}
+	defer plain.close()
+	const c, goDaemon = "C, daemon(3)", "go-daemon, with a pidfile"
+	limits := func(most float64) []rival { return []rival{{name: c, most: most}, {name: goDaemon, most: 0.75}} }
+	var rows []*row
+	var todo []func() error
+	for _, w := range []struct {
+		program, argument, env string
+		row                    row
+	}{
+		{"C", "start", "", row{name: c}},
+		{"cgo", "daemon", "", row{name: "cgo: Daemon", rivals: []rival{{name: c, most: 0}, {name: goDaemon, most: 0}}}},
+		{"forkfirst", "start", "BENCH_START=daemon", row{name: "forkfirst: Daemon", rivals: limits(2.5)}},
+		{"forkfirst static", "start", "BENCH_START=daemon", row{name: "forkfirst, static: Daemon", rivals: limits(2.3)}},
+		{"cgo", "start", "", row{name: "cgo: service", rivals: []rival{{name: c, most: 0}, {name: goDaemon, most: 0}}}},
+		{"forkfirst", "start", "", row{name: "forkfirst: service", rivals: []rival{{name: c, most: 0}, {name: goDaemon, most: 0}}}},
+		{"forkfirst static", "start", "", row{name: "forkfirst, static: service", rivals: []rival{{name: c, most: 0}, {name: goDaemon, most: 0}}}},
+		{"pure Go", "daemon", "", row{name: "pure Go: Daemon", rivals: []rival{{name: c, most: 0}, {name: goDaemon, most: 0}}}},
+		{"go-daemon", "start", "", row{name: goDaemon}},
+		{"cgo", "nothing", "", row{name: "one run, cgo", rivals: []rival{{name: c, most: 0}}}},
+		{"static", "nothing", "", row{name: "one run, static", rivals: []rival{{name: c, most: 0}}}},
+		{"pure Go", "nothing", "", row{name: "one run, pure Go", rivals: []rival{{name: c, most: 0}}}},
+	} {
+		path := programs[w.program]
+		if path == "" {
+			continue
+		}
+		lab := *plain
+		if w.env != "" {
+			lab.env = append(slices.Clone(plain.env), w.env)
+		}
+		r := &w.row
+		rows = append(rows, r)
+		todo = append(todo, func() error {
+			if w.argument == "nothing" {
+				took, err := lab.run(path, w.argument)
+				r.samples = append(r.samples, took)
+				return err
+			}
+			d, err := lab.start(path, w.argument)
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+			r.samples = append(r.samples, d.up)
+			if err := unix.PidfdSendSignal(d.pidfd, unix.SIGTERM, nil, 0); err != nil {
+				return os.NewSyscallError("pidfd_send_signal", err)
+			}
+			return lab.gone(d)
+		})
+	}
+	const warmup = 3
+	for round := range warmup + *rounds {
+		for _, i := range rand.Perm(len(todo)) {
+			if err := todo[i](); err != nil {
+				return false, err
+			}
+		}
+		if round == warmup-1 {
+			for _, r := range rows {
+				r.samples = nil
+			}
+		}
+	}
+	return printRows(fmt.Sprintf("forkfirst: until the program has exited and the daemon is up, %d rounds", *rounds), rows), nil
+}

@@ -1,0 +1,42 @@
+// Package forkfirst makes a start cost one boot of the Go runtime, not two.
+// Import it for its effect, in the program's main package:
+//
+//	import _ "github.com/madhadron/daemonize/forkfirst"
+//
+// That says: my argument start, or restart, alone, means the daemon. Such a
+// start then forks before the Go runtime has threads. The parent is the
+// launcher and stays C; the child calls daemon(3), becomes the Go program and
+// runs main, once, up to daemonize.Serviced, Service.Start, Detach or their kin, which find the
+// work done. The promises are the same: ready or the reason, the exit
+// codes, no daemon where the launcher was interrupted.
+//
+// # When not to use it
+//
+//   - The program has a command start that is no daemon, and stays in the foreground.
+//   - It asks for something on the terminal, or reads standard input, before
+//     the daemon is ready: it runs in a session of its own there, without a
+//     controlling terminal, and Ctrl-C reaches the launcher alone.
+//   - Code behind Service.Start is to run in the launcher after a start that went well:
+//     the launcher ends, with status 0, and never was a Go program.
+//   - A preloaded or linked C library opens descriptors before main that it
+//     needs later: the daemon has none but 0, 1 and 2.
+//   - It is built as a shared library.
+//
+// # What is different
+//
+//   - main runs once. Up to the call it has the terminal's standard input, output
+//     and error; at the call, the first two become /dev/null, and standard
+//     error when the daemon is ready.
+//   - The launcher says how a daemon died that was not ready: "exit status 3", "signal: killed".
+//   - An error from before the start proper, such as *RunningError, is returned by
+//     Service.Start in the process that would have become the daemon; the launcher ends with its exit status.
+//   - A program that ends before the call ends with its own output; the launcher
+//     says that it did, and ends with the program's exit status, 1 if that
+//     was 0.
+//   - Until it is ready the daemon is a child of the launcher, not of PID 1.
+//
+// With any other arguments, and in any doubt, the ordinary way is taken: as
+// PID 1, in set-user-ID programs, where one of the standard descriptors is
+// closed, without /proc, where fork(2) fails, in builds without cgo or with the tag
+// daemonizego, on other systems than Linux.
+package forkfirst

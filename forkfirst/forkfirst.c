@@ -1,0 +1,204 @@
+//go:build linux && cgo && !daemonizego
+
+/*
+ * forkfirst.c: the fork before the Go runtime, and the launcher, which stays
+ * C. The constructor in ../cdaemon.c calls it, and does the rest in the child.
+ */
+#define _GNU_SOURCE /* program_invocation_short_name */
+
+#include "../cdaemon.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { REPORT = 3 }; /* the child's only descriptor but 0 to 2 */
+
+/* True if there is one argument, and it is start or restart. (glibc gives
+ * constructors the arguments, musl does not.) */
+static int is_asked(void)
+{
+	char line[4096];
+	ssize_t n = -1, verb;
+	int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		n = read(fd, line, sizeof line);
+		(void)close(fd);
+	}
+	if (n <= 0 || n == sizeof line)
+		return 0;
+	verb = (ssize_t)strnlen(line, (size_t)n) + 1;
+	return (n - verb == 6 && memcmp(line + verb, "start", 6) == 0) ||
+	       (n - verb == 8 && memcmp(line + verb, "restart", 8) == 0);
+}
+
+/* Closes all descriptors behind the report. */
+static int close_others(void)
+{
+	DIR *d;
+	struct dirent *e;
+	int fd;
+
+#ifdef SYS_close_range
+	if (syscall(SYS_close_range, REPORT + 1, ~0U, 0) == 0)
+		return 0;
+#endif
+	d = opendir("/proc/self/fd"); /* Linux before 5.9, or a seccomp filter */
+	if (d == NULL)
+		return -1;
+	while ((e = readdir(d)) != NULL) {
+		fd = (int)strtol(e->d_name, NULL, 10);
+		if (fd > REPORT && fd != dirfd(d))
+			(void)close(fd);
+	}
+	return closedir(d);
+}
+
+static int receive(int fd, void *to, size_t size)
+{
+	char *p = to;
+
+	while (size > 0) {
+		ssize_t n = read(fd, p, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -1;
+		p += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+/* The wait(2) status of pid, -1 if it is not ours to wait for. The daemon
+ * becomes our child when what daemon(3) and the second fork left has ended:
+ * it is waited for first. */
+static int status_of(pid_t pid)
+{
+	int status;
+	pid_t got;
+
+	do
+		got = waitpid(-1, &status, 0);
+	while (got != pid && (got > 0 || errno == EINTR));
+	return got == pid ? status : -1;
+}
+
+/* The exit code of a launcher that ends as the program did. */
+static int same_code(int status)
+{
+	if (status == -1)
+		return 1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* Says of a daemon that left without a verdict how it ended: ": exit status
+ * 3", ": signal: killed", the words of Go's os.ProcessState. */
+static void say(const char *text, size_t size, int status)
+{
+	char how[80] = "\n";
+	struct iovec line[2] = { { (void *)text, size }, { how, 0 } };
+
+	if (status != -1 && WIFEXITED(status)) {
+		(void)snprintf(how, sizeof how, ": exit status %d\n", WEXITSTATUS(status));
+	} else if (status != -1) {
+		(void)snprintf(how, sizeof how, ": signal: %.50s%s\n", strsignal(WTERMSIG(status)),
+			       WCOREDUMP(status) ? " (core dumped)" : "");
+		how[10] = (char)tolower((unsigned char)how[10]);
+	}
+	line[1].iov_len = strlen(how);
+	(void)!writev(STDERR_FILENO, line, 2);
+}
+
+/* The launcher. It returns only if there never was a daemon. What it has
+ * not reaped is for init, above all a daemon that has ended by now: who
+ * supervises it wants to know how. */
+static void launch(int fd)
+{
+	static char words[UINT16_MAX + 1]; /* what to say if it dies now */
+	struct cd_frame f;
+	size_t size = 0;
+	pid_t pid = 0;
+	int status, own = 0;
+
+	while (receive(fd, &f, sizeof f) == 0 && receive(fd, words, f.len) == 0) {
+		switch (f.kind) {
+		case 'b': /* it is there */
+			pid = f.num;
+			break;
+		case 's': /* how far it has come */
+			size = f.len;
+			break;
+		case 'o': /* not a daemon: it speaks for itself */
+			own = 1;
+			break;
+		case 'r': /* ready */
+			_exit(0);
+		case 'e': /* it has said why not */
+			_exit(f.code);
+		}
+	}
+	if (pid == 0)
+		return;
+	status = status_of(pid);
+	if (own)
+		_exit(same_code(status));
+	if (size != 0) {
+		say(words, size, status);
+		_exit(1);
+	}
+	/* The words of report.go. */
+	(void)snprintf(words, sizeof words,
+		       "%s: the daemon (pid %d) ended before it reached the call that makes it one: main returned, exited or panicked first",
+		       program_invocation_short_name, (int)pid);
+	say(words, strlen(words), status);
+	_exit(status != -1 && WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : 1);
+}
+
+int cd_forkfirst(void (*become)(int))
+{
+	int ends[2];
+	pid_t child;
+
+	if (!is_asked() || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+		return -1;
+	child = -1;
+	if (ends[0] >= REPORT && ends[1] >= REPORT) { /* else one of 0 to 2 is closed */
+		/* The daemon is to be our child when it ends, that we can say how. */
+		(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+		(void)signal(SIGCHLD, SIG_DFL);
+		/* The child only goes as far as the fork in daemon(3), which ends
+		 * it: it needs no memory of its own, and Linux stops us so long. What
+		 * returns below is a copy. */
+		child = vfork(); // NOLINT(clang-analyzer-security.insecureAPI.vfork)
+	}
+	if (child == 0) {
+		// NOLINTBEGIN(clang-analyzer-unix.Vfork)
+		if ((ends[1] != REPORT && dup3(ends[1], REPORT, O_CLOEXEC) < 0) || close_others() != 0)
+			_exit(1);
+		become(REPORT);
+		return REPORT;
+		// NOLINTEND(clang-analyzer-unix.Vfork)
+	}
+	(void)close(ends[1]);
+	if (child > 0) {
+		launch(ends[0]);
+		(void)status_of(child);
+		(void)prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+	}
+	(void)close(ends[0]);
+	return -1;
+}

@@ -1,0 +1,6 @@
+//go:build linux && cgo && !daemonizego
+
+package forkfirst
+
+// #cgo CFLAGS: -Wall
+import "C"

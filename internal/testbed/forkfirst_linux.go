@@ -1,0 +1,7 @@
+//go:build cgo && !daemonizego
+
+package testbed
+
+import _ "github.com/madhadron/daemonize/forkfirst"
+
+const canForkFirst = true

@@ -1,0 +1,5 @@
+//go:build unix && !(linux && cgo && !daemonizego)
+
+package testbed
+
+const canForkFirst = false
