@@ -38,12 +38,12 @@ func howLong(t *testing.T) (end time.Time, cycles int64) {
 
 // whatVerbsSay is all that may be heard when others start, stop and kill at
 // the same time. Nothing here is a crash, a wrong pid's or unexplained.
-var whatVerbsSay = regexp.MustCompile(`^(svc: (` + strings.Join([]string{
+var whatVerbsSay = regexp.MustCompile(`^((svc|service): (` + strings.Join([]string{
 	`PID file exists\. Process already running\? \(pid \d+ holds /var/run/svc\.pid\)`,
 	`PID file exists\. Process already running\? \(/var/run/svc\.pid is locked by a process that is just starting\)`,
 	`Could not find PID file to stop\. Is the process running\?`,
 	`the daemon \(pid \d+\) died before it was ready, (after|before|while) it .*`,
-	`the daemon \(pid \d+\) ended before it reached the call that makes it one: main returned, exited or panicked first`,
+	`the daemon \(pid \d+\) ended before it reached the call that makes it one: main returned, exited or panicked first(: signal: killed)?`,
 	`.*lookup failed: \S*getent .*: signal: killed`, // a child that is not yet
 	`the copy of this program that was to become the daemon ended before it could: .*`,
 	`it was told to stop before it was ready`,
