@@ -121,6 +121,21 @@ static int has_threads(void)
 #endif
 }
 
+#ifdef __linux__
+/* NULL without package forkfirst. (Not a weak definition: Go's internal
+ * linking takes that for a second one.) */
+extern int cd_forkfirst(void) __attribute__((weak));
+#endif
+
+static int fork_first(void)
+{
+#ifdef __linux__
+	if (cd_forkfirst != NULL && getpid() != 1 && !is_secure() && !has_threads())
+		return cd_forkfirst();
+#endif
+	return -1;
+}
+
 /* The marker's report socket, -1 if the marker does not count. */
 static int marked(const char *s)
 {
@@ -157,21 +172,6 @@ static void become(int fd)
 	report(fd, 'b', 0, getpid());
 }
 
-#ifdef __linux__
-/* NULL without package forkfirst. (Not a weak definition: Go's internal
- * linking takes that for a second one.) */
-extern int cd_forkfirst(void (*)(int)) __attribute__((weak));
-#endif
-
-static int fork_first(void)
-{
-#ifdef __linux__
-	if (cd_forkfirst != NULL && getpid() != 1 && !is_secure() && !has_threads())
-		return cd_forkfirst(become);
-#endif
-	return -1;
-}
-
 __attribute__((constructor)) static void boot(void)
 {
 	const char *s = getenv(CD_MARKER);
@@ -187,13 +187,12 @@ __attribute__((constructor)) static void boot(void)
 			errno = EBUSY;
 			give_up(fd, CD_WITH_THREADS);
 		}
-		if (fd >= 0)
-			become(fd);
 	} else {
 		fd = fork_first();
 	}
 	if (fd < 0)
 		return;
+	become(fd);
 	boot_fd = fd;
 	boot_state = s != NULL ? CD_DAEMON : CD_FORKED;
 }

@@ -41,12 +41,12 @@ enum { CD_IN_DAEMON = 1, CD_IN_FORK, CD_WITH_THREADS };
 int cd_boot_result(int *fd);
 
 /* cd_forkfirst forks if the program's only argument is start or restart.
- * The parent is the launcher and does not return. The child closes all
- * descriptors but 0 to 2 and the report socket, calls become with that, which
- * makes it the daemon or ends it, and returns it. -1: nothing has happened, and nothing is left of it; the ordinary way is open. Called by the
+ * It returns the report socket in the child, which has no other descriptors
+ * but 0 to 2; the parent is the launcher and does not return. -1: nothing has
+ * happened, and nothing is left of it; the ordinary way is open. Called by the
  * constructor, in a process without a marker that is not PID 1 and not
  * set-user-ID. It is in forkfirst/forkfirst.c, and NULL without that package. */
-int cd_forkfirst(void (*become)(int report));
+int cd_forkfirst(void);
 
 /* cd_close_in_forks has fd closed in children that C code forks: exec closes
  * it by its close-on-exec flag, a bare fork(2) would share our lock. One

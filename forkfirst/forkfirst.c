@@ -168,7 +168,7 @@ static void launch(int fd)
 	_exit(status != -1 && WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : 1);
 }
 
-int cd_forkfirst(void (*become)(int))
+int cd_forkfirst(void)
 {
 	int ends[2];
 	pid_t child;
@@ -180,18 +180,12 @@ int cd_forkfirst(void (*become)(int))
 		/* The daemon is to be our child when it ends, that we can say how. */
 		(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 		(void)signal(SIGCHLD, SIG_DFL);
-		/* The child only goes as far as the fork in daemon(3), which ends
-		 * it: it needs no memory of its own, and Linux stops us so long. What
-		 * returns below is a copy. */
-		child = vfork(); // NOLINT(clang-analyzer-security.insecureAPI.vfork)
+		child = fork();
 	}
 	if (child == 0) {
-		// NOLINTBEGIN(clang-analyzer-unix.Vfork)
 		if ((ends[1] != REPORT && dup3(ends[1], REPORT, O_CLOEXEC) < 0) || close_others() != 0)
 			_exit(1);
-		become(REPORT);
 		return REPORT;
-		// NOLINTEND(clang-analyzer-unix.Vfork)
 	}
 	(void)close(ends[1]);
 	if (child > 0) {
