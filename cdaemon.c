@@ -336,6 +336,7 @@ static void on_order(int sig)
 
 /* struct sigaction as the kernel has it, in which order and with which
  * restorer is musl's to know: we only carry it. */
+/* cppcheck-suppress unusedStructMember */
 struct raw_action { unsigned char bytes[128]; /* the largest has 32 */ };
 
 static int raw_sigaction(int sig, const struct raw_action *new, struct raw_action *old)
