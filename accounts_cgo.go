@@ -2,6 +2,8 @@
 
 package daemonize
 
+// The lookup of accounts over libc: getpwnam_r(3) and its kin.
+
 /*
 #include <stdlib.h>
 #include "cdaemon.h"

@@ -135,13 +135,18 @@ func eachLine(path, prefix string, each func(line string) bool) error {
 	}
 	start := []byte(prefix)
 	for len(text) > 0 {
-		line, rest, _ := bytes.Cut(text, []byte{'\n'})
-		// Blanks before a name don't count for glibc; a NUL ends the line.
-		line, _, _ = bytes.Cut(bytes.TrimLeft(line, blanks), []byte{0})
-		if bytes.HasPrefix(line, start) && !each(string(line)) {
+		var line []byte
+		line, text, _ = bytes.Cut(text, []byte{'\n'})
+		if len(line) > 0 && line[0] <= ' ' { // blanks before a name don't count for glibc
+			line = bytes.TrimLeft(line, blanks)
+		}
+		if !bytes.HasPrefix(line, start) {
+			continue
+		}
+		line, _, _ = bytes.Cut(line, []byte{0}) // a NUL ends it
+		if !each(string(line)) {
 			return nil
 		}
-		text = rest
 	}
 	return nil
 }

@@ -2,6 +2,8 @@
 
 package daemonize
 
+// The lookup of accounts without libc is accounts_files.go.
+
 func sysGetpwnam(name string) (*Passwd, error)            { return filesGetpwnam(name) }
 func sysGetpwuid(uid int) (*Passwd, error)                { return filesGetpwuid(uid) }
 func sysGetgrnam(name string) (*Group, error)             { return filesGetgrnam(name) }

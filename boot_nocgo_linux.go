@@ -2,6 +2,8 @@
 
 package daemonize
 
+// What the pure-Go stages of a start need of Linux.
+
 import (
 	"os"
 	"path/filepath"

@@ -2,6 +2,8 @@
 
 package daemonize
 
+// Crash evidence: what the Go runtime prints last is kept beside the pidfile.
+
 import (
 	"bytes"
 	"errors"

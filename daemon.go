@@ -2,6 +2,8 @@
 
 package daemonize
 
+// Detach, Daemon and Daemonize: the launcher's side, then the daemon's.
+
 import (
 	"errors"
 	"fmt"

@@ -101,6 +101,22 @@ func TestCallsGoDownAndFewPrintOrExit(t *testing.T) {
 	assert.Greater(t, calls, 100, "it looks at something")
 }
 
+func TestEveryFileSaysWhatItIsFor(t *testing.T) {
+	names, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		lines := strings.SplitN(string(text), "\n", 13)
+		assert.True(t, slices.ContainsFunc(lines[:min(12, len(lines))], func(line string) bool {
+			return strings.HasPrefix(line, "// ")
+		}), "%s opens without a word", name)
+	}
+}
+
 // TestNothingNeedsTheWorkshop: what tests need is in the project.
 func TestNothingNeedsTheWorkshop(t *testing.T) {
 	names, err := filepath.Glob("*_test.go")

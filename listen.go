@@ -2,6 +2,8 @@
 
 package daemonize
 
+// Socket activation: descriptors that a service manager has opened.
+
 import (
 	"fmt"
 	"os"

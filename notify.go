@@ -2,6 +2,8 @@
 
 package daemonize
 
+// sd_notify(3): what a supervisor is told.
+
 import (
 	"fmt"
 	"net"

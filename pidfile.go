@@ -2,6 +2,8 @@
 
 package daemonize
 
+// The pidfile: lock, write, read, prove who holds it, signal, remove.
+
 import (
 	"errors"
 	"fmt"

@@ -1,5 +1,7 @@
 package daemonize
 
+// What Linux knows of locks and processes: pidfds, /proc/locks, /proc/PID/fdinfo.
+
 import (
 	"errors"
 	"fmt"

@@ -2,6 +2,8 @@
 
 package daemonize
 
+// Systems without pidfds and a list of locks.
+
 import (
 	"os"
 	"syscall"

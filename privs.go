@@ -2,6 +2,8 @@
 
 package daemonize
 
+// Accounts by name, the rules for who the daemon becomes, the drop and its proof.
+
 import (
 	"errors"
 	"fmt"

@@ -1,5 +1,7 @@
 package daemonize
 
+// The drop on Linux: every thread, capabilities, no_new_privs, and the proof from /proc.
+
 import (
 	"errors"
 	"fmt"

@@ -2,6 +2,8 @@
 
 package daemonize
 
+// A line at the terminal while a command waits.
+
 import (
 	"fmt"
 	"os"

@@ -2,6 +2,8 @@
 
 package daemonize
 
+// The launcher's wait for the daemon's report.
+
 import (
 	"errors"
 	"fmt"

@@ -2,6 +2,8 @@
 
 package daemonize
 
+// The verb run: the daemon in the foreground.
+
 import (
 	"errors"
 	"fmt"

@@ -2,6 +2,8 @@
 
 package daemonize
 
+// Config, Service and Serviced: the verbs, usage and exit codes, and the life of a daemon.
+
 import (
 	"context"
 	"errors"

@@ -2,6 +2,8 @@
 
 package daemonize
 
+// syslog(3): constants, the rules for records that both halves share, the writer.
+
 import (
 	"fmt"
 	"io"

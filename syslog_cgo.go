@@ -2,6 +2,8 @@
 
 package daemonize
 
+// syslog(3) over libc.
+
 /*
 #cgo noescape cd_openlog
 #cgo nocallback cd_openlog

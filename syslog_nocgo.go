@@ -2,6 +2,8 @@
 
 package daemonize
 
+// syslog(3) in pure Go: the bytes that glibc sends.
+
 import (
 	"os"
 	"runtime"

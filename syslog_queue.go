@@ -2,6 +2,8 @@
 
 package daemonize
 
+// Queue: logging that never waits for the syslog daemon.
+
 import (
 	"io"
 	"log/slog"

@@ -2,6 +2,8 @@
 
 package daemonize
 
+// NewHandler: log/slog to syslog.
+
 import (
 	"context"
 	"encoding"
