@@ -207,6 +207,7 @@ static void close_in_fork(void)
 {
 	if (not_for_forks >= 0)
 		(void)close(not_for_forks);
+	not_for_forks = -1; /* in the child's children the number is another file's */
 }
 
 int cd_close_in_forks(int fd)

@@ -44,7 +44,8 @@ func keepCrashes(pidfile string) (*crashFile, error) {
 	if c.file, err = openPidfile(c.path, os.O_RDWR|os.O_CREATE|os.O_APPEND); err != nil {
 		return nil, err
 	}
-	if text := readCapped(c.file, crashLimit); len(text) == 0 || logCrash(text) {
+	// Not to the end: the last daemon may have made it as long as it liked.
+	if text, _ := io.ReadAll(io.LimitReader(c.file, crashLimit)); len(text) == 0 || logCrash(text) {
 		err = c.file.Truncate(0)
 	}
 	if err == nil {

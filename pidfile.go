@@ -164,6 +164,7 @@ func tryAcquire(path string) (*pidfile, error) {
 			p.remove()
 			return nil, &RunningError{path, pid} // somebody removed it under a live daemon
 		}
+		p.claim = claim(path) // who had it perhaps only looked
 	}
 	if err := sysCloseInForks(int(f.Fd())); err != nil {
 		f.Close()

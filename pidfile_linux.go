@@ -196,7 +196,9 @@ func findDeletedHolder(path string) int {
 				continue
 			}
 			info, err := os.Stat(fds + e.Name())
-			if err == nil && info.Sys().(*syscall.Stat_t).Nlink == 0 && locksFlock(pid, e.Name()) {
+			// Anyone can have that path in a mount namespace of their own, but not
+			// a file of root's or ours there.
+			if err == nil && info.Sys().(*syscall.Stat_t).Nlink == 0 && checkPidfile(path, info) == nil && locksFlock(pid, e.Name()) {
 				return pid
 			}
 		}

@@ -199,6 +199,9 @@ func (a *account) usable() error {
 // it is, and may be asked for nobody else.
 func resolveSelf(userName, groupName string) (*account, error) {
 	a := &account{uid: os.Geteuid(), gid: os.Getegid()}
+	if rootWaits() {
+		return nil, fmt.Errorf("daemonize: we run as uid %d, but the real or saved uid is root's, which would come back: %w; give up all three, or start as root", a.uid, fs.ErrPermission)
+	}
 	refuse := func(what string) error {
 		return fmt.Errorf("daemonize: become %s: %w: we run as uid %d, gid %d, and only root may change that; start as root, or as %s",
 			what, fs.ErrPermission, a.uid, a.gid, what)

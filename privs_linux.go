@@ -57,6 +57,12 @@ func rawCall(nr uintptr, id int) error {
 	return nil
 }
 
+// rootWaits is true if a process that is not root can be so at any time.
+func rootWaits() bool {
+	real, _, saved := unix.Getresuid()
+	return real == 0 || saved == 0
+}
+
 // refuseSurvivors refuses to start what capabilities(7) says would not end:
 // with these securebits a setuid leaves the capabilities as they are, and
 // inheritable ones come back with the next program whose file has them,

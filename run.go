@@ -7,6 +7,7 @@ package daemonize
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -28,6 +29,9 @@ func (s *service) run() error {
 	}
 	if boot.state == bootRefused {
 		return boot.err()
+	}
+	if os.Getuid() != os.Geteuid() || os.Getgid() != os.Getegid() {
+		return &fs.PathError{Op: "daemonize", Path: "set-user-ID or set-group-ID program (its caller chooses its name and environment: start it as that user instead)", Err: unix.EPERM}
 	}
 	s.inForeground = true
 	listenFiles() // children must not find the variables

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -453,6 +454,9 @@ func (s *service) reload() error {
 		return err
 	}
 	defer h.close()
+	if h.file == nil { // SIGHUP ends one that is just starting; its text would tell
+		return fmt.Errorf("reload: %s was removed, so it cannot be seen whether pid %d has started: restart it", s.pidfile, h.pid)
+	}
 	return h.signal(unix.SIGHUP)
 }
 
@@ -506,7 +510,8 @@ func (s *service) serve(up starting) (err error) {
 		}
 		tell(LOG_NOTICE, "Exiting.")
 	}()
-	over := s.untilReady()
+	over := sync.OnceFunc(s.untilReady())
+	defer over()
 	if lock != nil {
 		crash, err := keepCrashes(s.pidfile)
 		if err != nil {

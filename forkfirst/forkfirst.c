@@ -191,8 +191,8 @@ int cd_forkfirst(void)
 	if (child > 0) {
 		launch(ends[0]);
 		(void)status_of(child);
-		(void)prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
 	}
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
 	(void)close(ends[0]);
 	return -1;
 }
