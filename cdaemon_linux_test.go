@@ -164,7 +164,7 @@ var _ = testbed.Helper("shows-env", func() {
 
 // TestNoArgumentsAndNoEnvironment: execve(2) of a whole program with neither.
 func TestNoArgumentsAndNoEnvironment(t *testing.T) {
-	if !testbed.Isolate(t) {
+	if !isolateRoot(t) {
 		return
 	}
 	still := filepath.Join(t.TempDir(), "stillalive")
