@@ -41,10 +41,11 @@ func Isolate(t *testing.T) bool {
 }
 
 // IsolateBothWays is Isolate for the promises of a start: the test runs
-// once for each way to a daemon that this build has. See ForksFirst.
+// once for each way to a daemon that this build has, or with -short by
+// re-execution alone. See ForksFirst.
 func IsolateBothWays(t *testing.T) bool {
 	t.Helper()
-	return isIsolated(t) || isolate(t, reexec) || canForkFirst && isolate(t, forkFirst)
+	return isIsolated(t) || isolate(t, reexec) || canForkFirst && !testing.Short() && isolate(t, forkFirst)
 }
 
 func isIsolated(t *testing.T) bool {
