@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -553,6 +554,9 @@ func TestInternalLinkingIsAnErrorAtOnce(t *testing.T) {
 	if !usesLibc {
 		t.Skip("needs cgo: CGO_ENABLED=1 go test")
 	}
+	if isMusl() {
+		t.Skip("needs glibc: Go's linker knows no other")
+	}
 	if !testbed.IsolateBothWays(t) {
 		return
 	}
@@ -727,6 +731,10 @@ func TestFewDescriptorsAreAClearErrorOrEnough(t *testing.T) {
 // cannot-fork has fork(2), not the clone(2) of os.StartProcess, fail with EAGAIN.
 var _ = testbed.Helper("cannot-fork", func() {
 	testbed.Refuse(unix.EAGAIN, &testbed.Argument{Index: 0, Mask: unix.CLONE_VM, Value: 0}, unix.SYS_CLONE)
+	if runtime.GOARCH == "amd64" {
+		const fork = 57 // musl's; newer processors have none
+		testbed.Refuse(unix.EAGAIN, nil, fork)
+	}
 	execHelper(os.Args[1:])
 })
 
