@@ -757,6 +757,14 @@ var _ = testbed.Launcher("bare", func() {
 	os.WriteFile(os.Args[1]+".after", fmt.Appendf(nil, "%v\n", err), 0o600)
 })
 
+// TestDaemonizeAnywhere needs neither root nor namespaces: it runs in emulators, too.
+func TestDaemonizeAnywhere(t *testing.T) {
+	said := filepath.Join(t.TempDir(), "said")
+	out, err := testbed.Command("bare", said).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	testbed.Eventually(t, func() bool { b, _ := os.ReadFile(said + ".after"); return string(b) == "<nil>\n" }, "the daemon's return")
+}
+
 func TestDaemonizeCallsActionAndReturns(t *testing.T) {
 	if !testbed.IsolateBothWays(t) {
 		return

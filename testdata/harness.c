@@ -163,8 +163,11 @@ static void check_all(void)
 	CHECK(start(&f, &state) == 0 && state == CD_REFUSED);
 	fail_fcntl = 0;
 	more_threads = 1;
+	__libc_single_threaded = 0; /* both must say so */
 	CHECK(start(&f, &state) == sizeof f && f.kind == 'f' && f.code == CD_WITH_THREADS && f.num == EBUSY && state == -1);
 	more_threads = 0;
+	CHECK(start(&f, &state) == sizeof f && f.kind == 'b' && state == CD_DAEMON);
+	__libc_single_threaded = 1;
 	fail_daemon = EAGAIN;
 	CHECK(start(&f, &state) == sizeof f && f.kind == 'f' && f.code == CD_IN_DAEMON && f.num == EAGAIN && state == -1);
 	fail_daemon = 0;

@@ -3,9 +3,10 @@
 package testbed
 
 /*
+static volatile int *volatile nowhere = (volatile int *)8;
 static void fault(void)
 {
-	*(volatile int *)8 = 1;
+	*nowhere = 1;
 }
 */
 import "C"
