@@ -2,11 +2,13 @@ package daemonize
 
 import (
 	"bufio"
+	"debug/elf"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -103,6 +105,14 @@ func preloaded(t *testing.T, does string) (env string) {
 	return "LD_PRELOAD=" + testbed.CC(t, does, "-shared", "-fPIC", "-pthread")
 }
 
+// isStatic is true in a program without a dynamic loader.
+func isStatic(t *testing.T) bool {
+	f, err := elf.Open("/proc/self/exe")
+	require.NoError(t, err)
+	defer f.Close()
+	return !slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
+}
+
 func TestPreloadedLibraryWithThreads(t *testing.T) {
 	if !testbed.Isolate(t) {
 		return
@@ -117,7 +127,7 @@ static void *rest(void *arg) { for (;;) pause(); return arg; }
 __attribute__((constructor)) static void begin(void) { pthread_t t; pthread_create(&t, 0, rest, 0); }
 `))
 	out, err := cmd.CombinedOutput()
-	if !usesLibc { // nobody forks
+	if !usesLibc || isStatic(t) { // nobody forks, or nobody preloads
 		require.NoError(t, err, "%s", out)
 		testbed.One(t, "detacher")
 		return
