@@ -8,10 +8,12 @@ package daemonize
 // is libc as well.
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -126,29 +128,40 @@ func filesGetgrouplist(name string, gid int) ([]int, error) {
 // prefix, until it returns false. A line may be of any length. A file that is
 // not there has no lines.
 func eachLine(path, prefix string, each func(line string) bool) error {
-	text, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("lookup failed: %w", err)
 	}
+	defer f.Close()
 	start := []byte(prefix)
-	for len(text) > 0 {
-		var line []byte
-		line, text, _ = bytes.Cut(text, []byte{'\n'})
+	for r := bufio.NewReader(f); ; {
+		line, err := r.ReadSlice('\n')
+		if err == bufio.ErrBufferFull {
+			var rest []byte
+			line = slices.Clone(line)
+			rest, err = r.ReadBytes('\n')
+			line = append(line, rest...)
+		}
+		if err != nil && err != io.EOF {
+			return fmt.Errorf("lookup failed: %w", err)
+		}
 		if len(line) > 0 && line[0] <= ' ' { // blanks before a name don't count for glibc
 			line = bytes.TrimLeft(line, blanks)
 		}
-		if !bytes.HasPrefix(line, start) {
-			continue
+		if bytes.HasPrefix(line, start) {
+			line = bytes.TrimSuffix(line, []byte{'\n'})
+			line, _, _ = bytes.Cut(line, []byte{0}) // a NUL ends it
+			if !each(string(line)) {
+				return nil
+			}
 		}
-		line, _, _ = bytes.Cut(line, []byte{0}) // a NUL ends it
-		if !each(string(line)) {
+		if err != nil {
 			return nil
 		}
 	}
-	return nil
 }
 
 // blanks is isspace(3)'s.

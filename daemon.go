@@ -87,7 +87,7 @@ func standDown(err error) error {
 	if !forkedFirst() || detached.Load() || !stoodDown.CompareAndSwap(false, true) {
 		return err
 	}
-	s := &starter{report: reportFile(boot.report), abandoned: func() { _ = unix.Kill(os.Getpid(), unix.SIGTERM) }}
+	s := &starter{report: pollable(boot.report, "report"), abandoned: func() { _ = unix.Kill(os.Getpid(), unix.SIGTERM) }}
 	_ = writeFrame(s.report, frame{kind: frameOwn})
 	go s.watch()
 	return err
@@ -289,7 +289,7 @@ func attach(name string, nochdir, noclose bool, abandoned func()) (*starter, err
 	if !detached.CompareAndSwap(false, true) {
 		return nil, errSecondCall
 	}
-	s := &starter{name: name, report: reportFile(boot.report), noclose: noclose, forked: forkedFirst(),
+	s := &starter{name: name, report: pollable(boot.report, "report"), noclose: noclose, forked: forkedFirst(),
 		abandoned: abandoned, seen: func(string) {}, over: func() {}}
 	s.stage("after it reached the call that makes it a daemon")
 	if err := s.enter(nochdir); err != nil {

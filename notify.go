@@ -6,19 +6,20 @@ package daemonize
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // notifier speaks sd_notify(3) to whoever supervises a daemon in the
 // foreground. A nil one says nothing.
 type notifier struct {
-	conn *net.UnixConn
-	once sync.Once // for stopping
+	socket *os.File
+	once   sync.Once // for stopping
 }
 
 // newNotifier takes NOTIFY_SOCKET out of the environment, so that no child
@@ -34,11 +35,16 @@ func newNotifier() (*notifier, error) {
 	if name[0] != '/' && name[0] != '@' {
 		return nil, fmt.Errorf("%s=%.200q is neither a path nor an abstract name: nobody is told when the daemon is ready", variable, name)
 	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: name, Net: "unixgram"})
-	if err != nil {
-		return nil, fmt.Errorf("%s: nobody is told when the daemon is ready: %w", variable, err)
+	fd, err := unixSocket(unix.SOCK_DGRAM)
+	if err == nil {
+		if err = os.NewSyscallError("connect", unix.Connect(fd, &unix.SockaddrUnix{Name: name})); err != nil {
+			unix.Close(fd)
+		}
 	}
-	return &notifier{conn: conn}, nil
+	if err != nil {
+		return nil, fmt.Errorf("%s=%.200q: nobody is told when the daemon is ready: %w", variable, name, err)
+	}
+	return &notifier{socket: pollable(fd, name)}, nil
 }
 
 // send sends one message of assignments. A supervisor that hangs must not
@@ -47,8 +53,8 @@ func (n *notifier) send(assignments ...string) {
 	if n == nil {
 		return
 	}
-	_ = n.conn.SetWriteDeadline(time.Now().Add(tellPatience))
-	_, _ = n.conn.Write([]byte(strings.Join(assignments, "\n")))
+	_ = n.socket.SetWriteDeadline(time.Now().Add(tellPatience))
+	_, _ = n.socket.Write([]byte(strings.Join(assignments, "\n")))
 }
 
 // reloading says when, for Type=notify-reload: it wants to know that it is this
@@ -66,7 +72,7 @@ func (n *notifier) stopping() {
 
 func (n *notifier) close() {
 	if n != nil {
-		n.conn.Close()
+		n.socket.Close()
 	}
 }
 

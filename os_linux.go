@@ -41,6 +41,11 @@ func socketpair() ([2]int, error) {
 	return unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 }
 
+// unixSocket makes a socket of unix(7), close on exec.
+func unixSocket(kind int) (int, error) {
+	return unix.Socket(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
+}
+
 // dup2 is dup2(2), which newer architectures lack.
 func dup2(from, to int) error {
 	if from == to {

@@ -35,6 +35,17 @@ func socketpair() ([2]int, error) {
 	return fds, err
 }
 
+// unixSocket makes a socket of unix(7), close on exec.
+func unixSocket(kind int) (int, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	fd, err := unix.Socket(unix.AF_UNIX, kind, 0)
+	if err == nil {
+		unix.CloseOnExec(fd)
+	}
+	return fd, err
+}
+
 func dup2(from, to int) error { return unix.Dup2(from, to) }
 
 // secureMode is true in a set-user-ID or set-group-ID program.

@@ -12,8 +12,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -368,19 +368,12 @@ func checkDirectory(dir string) error {
 	return nil
 }
 
-var pidText = regexp.MustCompile(`^[1-9][0-9]{0,9}\n?$`)
-
-// parsePID reads a pidfile's contents: digits, and at most one newline, as
-// other programs write it.
+// parsePID reads a pidfile's contents: digits without a leading zero, and at
+// most one newline, as other programs write it.
 func parsePID(text []byte) (int, bool) {
-	if !pidText.Match(text) {
-		return 0, false
-	}
-	if text[len(text)-1] == '\n' {
-		text = text[:len(text)-1]
-	}
-	n, err := strconv.ParseInt(string(text), 10, 32)
-	if err != nil {
+	digits := strings.TrimSuffix(string(text), "\n")
+	n, err := strconv.ParseUint(digits, 10, 31)
+	if err != nil || digits[0] == '0' {
 		return 0, false
 	}
 	return int(n), true

@@ -152,7 +152,7 @@ func claim(path string) int {
 	if err != nil {
 		return -1
 	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unixSocket(unix.SOCK_STREAM)
 	if err != nil {
 		return -1
 	}

@@ -22,13 +22,7 @@ func reportPair() (ours, theirs *os.File, err error) {
 	if err != nil {
 		return nil, nil, os.NewSyscallError("socketpair", err)
 	}
-	return reportFile(fds[0]), os.NewFile(uintptr(fds[1]), "report"), nil
-}
-
-// reportFile makes fd an end whose reads Close interrupts.
-func reportFile(fd int) *os.File {
-	_ = unix.SetNonblock(fd, true) // else reads need a thread, no more
-	return os.NewFile(uintptr(fd), "report")
+	return pollable(fds[0], "report"), os.NewFile(uintptr(fds[1]), "report"), nil
 }
 
 // sendStdio leaves our standard descriptors in the socket, for noclose: the

@@ -176,16 +176,11 @@ func (l *localLog) dial() error {
 	if l.stream {
 		kind = unix.SOCK_STREAM
 	}
-	syscall.ForkLock.RLock() // not every system has SOCK_CLOEXEC
-	fd, err := unix.Socket(unix.AF_UNIX, kind, 0)
-	if err == nil {
-		unix.CloseOnExec(fd)
-		fd = moveUp(fd)
-	}
-	syscall.ForkLock.RUnlock()
+	fd, err := unixSocket(kind)
 	if err != nil {
 		return err
 	}
+	fd = moveUp(fd)
 	for err = unix.EINTR; err == unix.EINTR; {
 		err = unix.Connect(fd, &unix.SockaddrUnix{Name: logPath()})
 	}
