@@ -106,7 +106,8 @@ func setNoNewPrivs() error {
 	if e != syscall.ENOTSUP {
 		return os.NewSyscallError("prctl PR_SET_NO_NEW_PRIVS", e)
 	}
-	if err := everyThread(func(s map[string]string) error { return want(s, "NoNewPrivs", "1") }); err == nil {
+	if set, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err == nil && set == 1 && // so look at all
+		everyThread(func(s map[string]string) error { return want(s, "NoNewPrivs", "1") }) == nil {
 		return nil // set before the program started: no need of the filter
 	}
 	runtime.LockOSThread() // prctl and seccomp must be one thread's

@@ -3,11 +3,7 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
-
-	"golang.org/x/sys/unix"
 )
 
 // The table forkfirst: the same start, with package forkfirst and without it.
@@ -30,33 +26,17 @@ import (
 // stage 1 would be quicker than a boot, but is not in every container.
 
 func init() {
-	benches["forkfirst"] = func() bool {
-		return ownNamespace(func() bool {
-			within, err := forkFirst()
-			if err != nil {
-				fmt.Fprintln(os.Stderr, "bench: forkfirst:", err)
-			}
-			return within && err == nil
-		})
-	}
+	benches["forkfirst"] = inLab(forkFirst)
 }
 
-func forkFirst() (within bool, err error) {
-	dir, err := os.MkdirTemp("", "bench")
-	if err != nil {
-		return false, err
-	}
-	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return false, err
-	}
-	programs := buildAll(dir)
-	plain, err := newLab(filepath.Join(dir, "run"))
-	if err != nil {
-		return false, err
-	}
-	defer plain.close()
+func forkFirst(plain *lab) (within bool, err error) {
 	const c, goDaemon = "C, daemon(3)", "go-daemon, with a pidfile"
+	vs := func(names ...string) (rivals []rival) {
+		for _, name := range names {
+			rivals = append(rivals, rival{name: name})
+		}
+		return rivals
+	}
 	limits := func(most float64) []rival { return []rival{{name: c, most: most}, {name: goDaemon, most: 0.75}} }
 	var rows []*row
 	var todo []func() error
@@ -65,19 +45,21 @@ func forkFirst() (within bool, err error) {
 		row                    row
 	}{
 		{"C", "start", "", row{name: c}},
-		{"cgo", "daemon", "", row{name: "cgo: Daemon", rivals: []rival{{name: c, most: 0}, {name: goDaemon, most: 0}}}},
+		{"cgo", "daemon", "", row{name: "cgo: Daemon", rivals: vs(c, goDaemon)}},
 		{"forkfirst", "start", "BENCH_START=daemon", row{name: "forkfirst: Daemon", rivals: limits(2.5)}},
 		{"forkfirst static", "start", "BENCH_START=daemon", row{name: "forkfirst, static: Daemon", rivals: limits(2.3)}},
-		{"cgo", "start", "", row{name: "cgo: service", rivals: []rival{{name: c, most: 0}, {name: goDaemon, most: 0}}}},
-		{"forkfirst", "start", "", row{name: "forkfirst: service", rivals: []rival{{name: c, most: 0}, {name: goDaemon, most: 0}}}},
-		{"forkfirst static", "start", "", row{name: "forkfirst, static: service", rivals: []rival{{name: c, most: 0}, {name: goDaemon, most: 0}}}},
-		{"pure Go", "daemon", "", row{name: "pure Go: Daemon", rivals: []rival{{name: c, most: 0}, {name: goDaemon, most: 0}}}},
+		{"cgo", "start", "", row{name: "cgo: service", rivals: vs(c, goDaemon)}},
+		{"forkfirst", "start", "", row{name: "forkfirst: service", rivals: vs(c, goDaemon)}},
+		{"forkfirst static", "start", "", row{name: "forkfirst, static: service", rivals: vs(c, goDaemon)}},
+		{"pure Go", "daemon", "", row{name: "pure Go: Daemon", rivals: vs(c, goDaemon)}},
 		{"go-daemon", "start", "", row{name: goDaemon}},
-		{"cgo", "nothing", "", row{name: "one run, cgo", rivals: []rival{{name: c, most: 0}}}},
-		{"static", "nothing", "", row{name: "one run, static", rivals: []rival{{name: c, most: 0}}}},
-		{"pure Go", "nothing", "", row{name: "one run, pure Go", rivals: []rival{{name: c, most: 0}}}},
+		{"empty cgo", "nothing", "", row{name: "one run, empty program with cgo", rivals: vs(c)}},
+		{"empty static", "nothing", "", row{name: "one run, the same static", rivals: vs(c)}},
+		{"cgo", "nothing", "", row{name: "one run, cgo", rivals: vs(c)}},
+		{"static", "nothing", "", row{name: "one run, static", rivals: vs(c)}},
+		{"pure Go", "nothing", "", row{name: "one run, pure Go", rivals: vs(c)}},
 	} {
-		path := programs[w.program]
+		path := plain.programs[w.program]
 		if path == "" {
 			continue
 		}
@@ -98,10 +80,7 @@ func forkFirst() (within bool, err error) {
 				return fmt.Errorf("%s: %w", r.name, err)
 			}
 			r.samples = append(r.samples, d.up)
-			if err := unix.PidfdSendSignal(d.pidfd, unix.SIGTERM, nil, 0); err != nil {
-				return os.NewSyscallError("pidfd_send_signal", err)
-			}
-			return lab.gone(d)
+			return lab.kill(d)
 		})
 	}
 	const warmup = 3

@@ -19,12 +19,15 @@ func half() string {
 
 // bothHalves measures a table here and in a copy of this command that is built with the
 // other half of daemonize, without cgo or with it.
-func bothHalves(table string, measure func() bool) func() bool {
-	return func() bool {
+func bothHalves(table string, measure func() (bool, error)) func() (bool, error) {
+	return func() (bool, error) {
 		if os.Getenv(envHalf) != "" || os.Getenv(envStage) != "" {
 			return measure()
 		}
-		within := measure()
+		within, err := measure()
+		if err != nil {
+			return false, err
+		}
 		dir, err := os.MkdirTemp("", "bench")
 		must(err)
 		defer os.RemoveAll(dir)
@@ -34,11 +37,11 @@ func bothHalves(table string, measure func() bool) func() bool {
 		}
 		if err := command("", []string{cgo}, "go", "build", "-o", other, "github.com/madhadron/daemonize/bench"); err != nil {
 			fmt.Fprintf(os.Stderr, "bench: left out: %s with %s: %v\n", table, cgo, err)
-			return within
+			return within, nil
 		}
 		c := exec.Command(other, table)
 		c.Env = append(os.Environ(), envHalf+"=other")
-		c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
-		return c.Run() == nil && within
+		too, err := verdict(c)
+		return within && too, err
 	}
 }

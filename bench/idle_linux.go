@@ -15,25 +15,26 @@ import (
 // tells what this library adds to it.
 
 func init() {
-	benches["idle"] = func() bool { return inLab("idle", idle) }
+	benches["idle"] = inLab(idle)
 }
 
 // idleness is one look at a daemon.
 type idleness struct{ rss, pss, private, threads, descriptors int } // kB, and numbers
 
-func idle(l *lab, tools []tool) error {
+func idle(l *lab) (bool, error) {
+	tools := findTools(l)
 	const looks = 5
 	seen := make([][]idleness, len(tools))
 	for range looks {
 		for i, t := range tools {
 			d, err := l.start(t.start...)
 			if err != nil {
-				return fmt.Errorf("%s: %w", t.name, err)
+				return false, fmt.Errorf("%s: %w", t.name, err)
 			}
 			time.Sleep(200 * time.Millisecond)
 			now, err := lookAt(d.pid)
 			if err != nil {
-				return fmt.Errorf("%s: %w", t.name, err)
+				return false, fmt.Errorf("%s: %w", t.name, err)
 			}
 			seen[i] = append(seen[i], now)
 			if t.stop != nil {
@@ -42,7 +43,7 @@ func idle(l *lab, tools []tool) error {
 				err = l.kill(d)
 			}
 			if err != nil {
-				return fmt.Errorf("%s: %w", t.name, err)
+				return false, fmt.Errorf("%s: %w", t.name, err)
 			}
 		}
 	}
@@ -62,7 +63,7 @@ func idle(l *lab, tools []tool) error {
 			middle(func(s idleness) int { return s.rss }), middle(func(s idleness) int { return s.pss }), middle(func(s idleness) int { return s.private }),
 			middle(func(s idleness) int { return s.threads }), middle(func(s idleness) int { return s.descriptors }), t.name)
 	}
-	return w.Flush()
+	return true, w.Flush()
 }
 
 // lookAt reads proc(5).

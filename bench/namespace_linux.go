@@ -15,8 +15,7 @@ const envNamespace = "BENCH_NAMESPACE"
 
 // ownNamespace calls f in a PID and mount namespace, where orphans are reaped
 // at once, no syslogd listens and /run is empty; without root, right here.
-// It is false if f is.
-func ownNamespace(f func() bool) bool {
+func ownNamespace(f func() (bool, error)) (within bool, err error) {
 	switch {
 	case os.Getpid() == 1:
 		os.Exit(namespaceInit())
@@ -24,14 +23,14 @@ func ownNamespace(f func() bool) bool {
 		return f()
 	}
 	c := exec.Command("/proc/self/exe", os.Args[1:]...)
-	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
 	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
 	signal.Ignore(os.Interrupt) // the terminal sends it to the child, too
 	runtime.LockOSThread()      // Pdeathsig is the death of this thread
-	if err := c.Run(); err != nil && c.ProcessState == nil {
-		fmt.Fprintf(os.Stderr, "bench: no namespaces (%v): run it as an ordinary user\n", err)
+	within, err = verdict(c)
+	if c.ProcessState == nil {
+		err = fmt.Errorf("no namespaces: %w: run it as an ordinary user", err)
 	}
-	return c.ProcessState.ExitCode() == 0
+	return within, err
 }
 
 // namespaceInit is PID 1: it runs this command once more and reaps orphans.

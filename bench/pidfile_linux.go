@@ -37,7 +37,7 @@ static void once(char **args)
 }
 `
 
-func benchPidfile() bool {
+func benchPidfile() (bool, error) {
 	dir, err := os.MkdirTemp("/dev/shm", "bench") // a tmpfs, as /run is
 	if err != nil {
 		dir, err = os.MkdirTemp("", "bench")
@@ -74,7 +74,7 @@ func benchPidfile() bool {
 		two = append(two, contender{name: statusC, measure: c})
 	}
 	within := printTable("pidfile", one, 101, 200)
-	return printTable("status", two, 101, 200) && within
+	return printTable("status", two, 101, 200) && within, nil
 }
 
 var nsPerOp = regexp.MustCompile(`([0-9.]+) ns/op`)

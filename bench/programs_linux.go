@@ -36,21 +36,21 @@ func buildAll(dir string) map[string]string {
 		}
 		return command(dir, nil, "gcc", "-O2", "-o", program, filepath.Join(source, "main.c"))
 	})
-	build("cgo", func(program string) error {
-		return command("", []string{"CGO_ENABLED=1"}, "go", "build", "-o", program, ours)
-	})
-	build("static", func(program string) error {
-		return command("", []string{"CGO_ENABLED=1"}, "go", "build", "-ldflags=-linkmode external -extldflags -static", "-o", program, ours)
-	})
-	build("pure Go", func(program string) error {
-		return command("", []string{"CGO_ENABLED=0"}, "go", "build", "-o", program, ours)
-	})
-	build("forkfirst", func(program string) error {
-		return command("", []string{"CGO_ENABLED=1"}, "go", "build", "-tags=forkfirst", "-o", program, ours)
-	})
-	build("forkfirst static", func(program string) error {
-		return command("", []string{"CGO_ENABLED=1"}, "go", "build", "-tags=forkfirst", "-ldflags=-linkmode external -extldflags -static", "-o", program, ours)
-	})
+	const static = "-ldflags=-linkmode external -extldflags -static"
+	goBuild := func(name, cgo string, args ...string) {
+		build(name, func(program string) error {
+			return command("", []string{"CGO_ENABLED=" + cgo}, "go", append([]string{"build", "-o", program}, args...)...)
+		})
+	}
+	if source, err := unpack(dir, "empty"); err == nil {
+		goBuild("empty cgo", "1", filepath.Join(source, "main.go"))
+		goBuild("empty static", "1", static, filepath.Join(source, "main.go"))
+	}
+	goBuild("cgo", "1", ours)
+	goBuild("static", "1", static, ours)
+	goBuild("pure Go", "0", ours)
+	goBuild("forkfirst", "1", "-tags=forkfirst", ours)
+	goBuild("forkfirst static", "1", "-tags=forkfirst", static, ours)
 	build("go-daemon", func(program string) error {
 		return buildPeer(dir, program, "go-daemon", "github.com/sevlyar/go-daemon", "golang-github-sevlyar-go-daemon-dev")
 	})

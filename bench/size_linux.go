@@ -42,7 +42,7 @@ var sizedPrograms = []sized{
 	},
 }
 
-func sizes() bool {
+func sizes() (bool, error) {
 	dir, err := os.MkdirTemp("", "bench")
 	must(err)
 	defer os.RemoveAll(dir)
@@ -70,8 +70,7 @@ func sizes() bool {
 			fmt.Fprintf(w, "%d\t%+d\t%d\t%+d\t  %s\t  %s\n", size[0]/1000, (size[0]-than[0])/1000, size[1]/1000, (size[1]-than[1])/1000, build, p.name)
 		}
 	}
-	w.Flush()
-	return true
+	return true, w.Flush()
 }
 
 func (p sized) build(dir, build, strip string) (size int64, err error) {

@@ -1,17 +1,9 @@
 package main
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // The table start: until a daemon is up, and until it is gone.
@@ -27,15 +19,7 @@ import (
 // anyone else their messages go to the machine's syslog.
 
 func init() {
-	benches["start"] = func() bool {
-		return ownNamespace(func() bool {
-			within, err := starts()
-			if err != nil {
-				fmt.Fprintln(os.Stderr, "bench: start:", err)
-			}
-			return within && err == nil
-		})
-	}
+	benches["start"] = inLab(starts)
 }
 
 // The limits that the library has set itself.
@@ -72,26 +56,11 @@ type measured struct {
 	early, after []time.Duration // how long its launcher had exited when it was up; its stop, when it was gone
 }
 
-func starts() (within bool, err error) {
-	dir, err := os.MkdirTemp("", "bench")
-	if err != nil {
-		return false, err
-	}
-	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil { // daemons that are not root any more go through it
-		return false, err
-	}
-	programs := buildAll(dir)
-	lab, err := newLab(filepath.Join(dir, "run"))
-	if err != nil {
-		return false, err
-	}
-	defer lab.close()
-
+func starts(lab *lab) (within bool, err error) {
 	var todo []func() error // all that a round measures
 	once, twice := map[string]*row{}, map[string]*row{}
 	for _, name := range programNames {
-		path := programs[name]
+		path := lab.programs[name]
 		if path == "" {
 			continue
 		}
@@ -109,7 +78,7 @@ func starts() (within bool, err error) {
 	}
 	var all []*measured
 	for _, w := range ways {
-		path := programs[w.program]
+		path := lab.programs[w.program]
 		if path == "" {
 			continue
 		}
@@ -196,119 +165,4 @@ func (m *measured) round(lab *lab, path string) error {
 	m.down.samples = append(m.down.samples, took)
 	m.after = append(m.after, waited)
 	return err
-}
-
-// lab is where daemons are started and stopped.
-type lab struct {
-	dir   string
-	env   []string
-	ready *os.File // the FIFO that they write their pids to
-	lines *bufio.Reader
-	null  *os.File
-}
-
-func newLab(dir string) (*lab, error) {
-	fifo := filepath.Join(dir, "ready")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return nil, err
-	}
-	if err := unix.Mkfifo(fifo, 0o666); err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(fifo, 0o666); err != nil { // despite the umask
-		return nil, err
-	}
-	// Both ends: it never comes to its end, and nobody waits in open. Blocking
-	// reads, without Go's poller: os.NewFile takes it as it is.
-	fd, err := unix.Open(fifo, unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return nil, err
-	}
-	l := &lab{dir: dir, ready: os.NewFile(uintptr(fd), fifo), null: null}
-	l.lines = bufio.NewReader(l.ready)
-	l.env = []string{"PATH=" + os.Getenv("PATH"), "BENCH_READY=" + fifo, "BENCH_DIR=" + dir}
-	return l, nil
-}
-
-func (l *lab) close() {
-	l.ready.Close()
-	l.null.Close()
-}
-
-// run runs a program and tells how long it took.
-func (l *lab) run(command ...string) (time.Duration, error) {
-	start := time.Now()
-	p, err := os.StartProcess(command[0], command, &os.ProcAttr{Env: l.env, Files: []*os.File{l.null, l.null, os.Stderr}})
-	if err != nil {
-		return 0, err
-	}
-	state, err := p.Wait()
-	took := time.Since(start)
-	if err == nil && !state.Success() {
-		err = fmt.Errorf("%s: %v", strings.Join(command, " "), state)
-	}
-	return took, err
-}
-
-// daemon is one that was started.
-type daemon struct {
-	pid, pidfd int
-	exited, up time.Duration // since the exec of its launcher
-}
-
-func (l *lab) start(command ...string) (d daemon, err error) {
-	start := time.Now()
-	if d.exited, err = l.run(command...); err != nil {
-		return d, err
-	}
-	line, err := l.lines.ReadString('\n')
-	d.up = time.Since(start)
-	if err != nil {
-		return d, err
-	}
-	if d.pid, err = strconv.Atoi(strings.TrimSpace(line)); err != nil {
-		return d, err
-	}
-	d.pidfd, err = unix.PidfdOpen(d.pid, 0)
-	return d, err
-}
-
-// stop stops a daemon by its program; waited is how long it lived after that had exited.
-func (l *lab) stop(d daemon, command ...string) (took, waited time.Duration, err error) {
-	start := time.Now()
-	exited, err := l.run(command...)
-	if err != nil {
-		return 0, 0, err
-	}
-	err = l.gone(d)
-	took = time.Since(start)
-	return took, took - exited, err
-}
-
-// kill ends a daemon that knows no stop.
-func (l *lab) kill(d daemon) error {
-	if err := unix.PidfdSendSignal(d.pidfd, unix.SIGTERM, nil, 0); err != nil {
-		return os.NewSyscallError("pidfd_send_signal", err)
-	}
-	return l.gone(d)
-}
-
-func (l *lab) gone(d daemon) error {
-	defer unix.Close(d.pidfd)
-	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(d.pidfd), Events: unix.POLLIN}}, 10000)
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			return os.NewSyscallError("poll", err)
-		case n == 0:
-			return errors.New("the daemon did not end in 10 s")
-		default:
-			return nil
-		}
-	}
 }

@@ -21,10 +21,10 @@ type tool struct {
 
 // findTools are all that the machine has; it says what is missing. Their
 // pidfiles are in the lab's directory.
-func findTools(dir string, l *lab, programs map[string]string) []tool {
+func findTools(l *lab) []tool {
 	var tools []tool
 	add := func(program string, t tool) {
-		path := programs[program]
+		path := l.programs[program]
 		if path == "" {
 			return // it was said
 		}
@@ -52,7 +52,7 @@ func findTools(dir string, l *lab, programs map[string]string) []tool {
 	add("godaemon", tool{name: "godaemon", start: []string{"start"}})
 
 	const python = "/usr/bin/python3" // the one that Debian's packages are for
-	if source, err := unpack(dir, "python-daemon"); err == nil && exec.Command(python, "-I", "-c", "import daemon.pidfile").Run() == nil {
+	if source, err := unpack(l.built, "python-daemon"); err == nil && exec.Command(python, "-I", "-c", "import daemon.pidfile").Run() == nil {
 		script := []string{python, "-I", filepath.Join(source, "main.py")}
 		tools = append(tools, tool{name: "python3-daemon", once: append(script, "nothing"), start: append(script[:3:3], "start")})
 	} else {
@@ -61,8 +61,8 @@ func findTools(dir string, l *lab, programs map[string]string) []tool {
 	own := l.dir
 	if ssd := find("start-stop-daemon", "dpkg"); ssd != "" {
 		for _, p := range []struct{ name, path, argument string }{
-			{theirs, programs["C"], "run"},
-			{theirs + ", Go program", programs["pure Go"], "bare"},
+			{theirs, l.programs["C"], "run"},
+			{theirs + ", Go program", l.programs["pure Go"], "bare"},
 		} {
 			if p.path == "" {
 				continue
@@ -75,8 +75,8 @@ func findTools(dir string, l *lab, programs map[string]string) []tool {
 			tools = append(tools, t)
 		}
 	}
-	if daemonize := find("daemonize", "daemonize"); daemonize != "" && programs["C"] != "" {
-		tools = append(tools, tool{name: "daemonize(1)", start: []string{daemonize, "-p", filepath.Join(own, "daemonize.pid"), "-l", filepath.Join(own, "daemonize.lock"), programs["C"], "run"}})
+	if daemonize := find("daemonize", "daemonize"); daemonize != "" && l.programs["C"] != "" {
+		tools = append(tools, tool{name: "daemonize(1)", start: []string{daemonize, "-p", filepath.Join(own, "daemonize.pid"), "-l", filepath.Join(own, "daemonize.lock"), l.programs["C"], "run"}})
 	}
 	return tools
 }

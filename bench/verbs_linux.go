@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -17,34 +15,7 @@ import (
 // nothing: what its exec costs.
 
 func init() {
-	benches["verbs"] = func() bool { return inLab("verbs", verbs) }
-}
-
-// inLab calls f with a lab, and the tools that are there to measure.
-func inLab(table string, f func(*lab, []tool) error) bool {
-	return ownNamespace(func() bool {
-		err := func() error {
-			dir, err := os.MkdirTemp("", "bench")
-			if err != nil {
-				return err
-			}
-			defer os.RemoveAll(dir)
-			if err := os.Chmod(dir, 0o755); err != nil { // daemons that are not root any more go through it
-				return err
-			}
-			programs := buildAll(dir)
-			l, err := newLab(filepath.Join(dir, "run"))
-			if err != nil {
-				return err
-			}
-			defer l.close()
-			return f(l, findTools(dir, l, programs))
-		}()
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", table, err)
-		}
-		return err == nil
-	})
+	benches["verbs"] = inLab(verbs)
 }
 
 // verbRows are a tool's rows, one in each table.
@@ -54,7 +25,8 @@ type verbRows struct {
 	late, after                           []time.Duration // from the launcher's exit until the daemon is up; from the stop's until it is gone
 }
 
-func verbs(l *lab, tools []tool) error {
+func verbs(l *lab) (bool, error) {
+	tools := findTools(l)
 	const warmup = 2
 	n := max(*rounds/2, 1)
 	all := make([]*verbRows, len(tools))
@@ -66,7 +38,7 @@ func verbs(l *lab, tools []tool) error {
 		}
 		for _, i := range rand.Perm(len(all)) {
 			if err := all[i].round(l); err != nil {
-				return fmt.Errorf("%s: %w", all[i].name, err)
+				return false, fmt.Errorf("%s: %w", all[i].name, err)
 			}
 		}
 	}
@@ -108,7 +80,7 @@ func verbs(l *lab, tools []tool) error {
 		}
 		return ""
 	})
-	return nil
+	return true, nil
 }
 
 // theirs is what everything is compared with: every Debian machine has it.
