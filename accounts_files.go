@@ -24,11 +24,12 @@ import (
 	"time"
 )
 
-// GetentPaths is where the lookup without libc finds getent(1), by which it
-// asks for accounts that are not in /etc/passwd and /etc/group but in LDAP,
-// sssd, systemd and the like. The first path that exists is run, as root
-// where the program is root, without a shell and with an empty environment.
-// Set it to nil, before the first lookup, to read the files alone.
+// GetentPaths is where the lookup without libc finds getent(1), which it asks
+// for accounts that are not in /etc/passwd and /etc/group: those of LDAP, sssd,
+// systemd and the like. The first path that exists is run, as root where the
+// program is root, without a shell and with an empty environment. One that takes
+// 30 seconds is killed: the lookup has failed. Set it to nil, before the first
+// lookup, to read the files alone.
 //
 // getent cannot tell a name service that is down from a name that it doesn't
 // know, so both are unknown names here. The lookup over libc can.

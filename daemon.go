@@ -105,21 +105,25 @@ var errSecondCall = errors.New("daemonize: a process can become or launch a daem
 // Detach and does not return from it: it ends with status 0 once the daemon
 // calls ready(nil); it prints err and ends with status 1 once the daemon
 // calls ready(err); it says so and ends with status 1 if the daemon dies
-// before. If the launcher goes away first, the daemon ends, too. Only the
-// first call of ready counts.
+// before. It waits without a limit, so call ready. If the launcher goes away
+// first, the daemon ends, too. Only the first call of ready counts. It ends
+// nobody but the launcher: after ready(err) the program should exit.
 //
 // The daemon is a copy of the program that runs main again up to this call,
 // with the same arguments, environment and working directory. It is no
-// session leader and has no controlling terminal. Of the launcher's
-// descriptors it has none. Unless nochdir is true its working directory is /.
-// Unless noclose is true, standard input, output and error are /dev/null;
-// until it is ready, what it writes to standard error reaches the launcher,
-// which shows it if the start fails. The umask stays as it is.
+// session leader and has no controlling terminal. It has none of the launcher's
+// descriptors but, with noclose, the standard ones. Unless nochdir is true its
+// working directory is /. Unless noclose is true, standard input, output and
+// error are /dev/null; until it is ready, what it writes to standard error
+// reaches the launcher, which shows it if the start fails. The umask stays as it
+// is.
 //
-// An error means that this process is no daemon: it is PID 1 or runs
-// set-user-ID, a resource is missing, fork(2) failed, the marker variable
-// was not set by a launcher, or it has called Detach before. In the daemon, an
-// error has reached the launcher already. No privilege is needed.
+// An error in the process that was started means that there is no daemon: it is
+// PID 1 or runs set-user-ID (an fs.ErrPermission), a resource is missing,
+// fork(2) failed, the program was linked without its constructor, the marker
+// variable was not set by a launcher, it has called Detach before, or the copy
+// never became the daemon (a [*StartError]). An error in the daemon has reached
+// the launcher already: exit. No privilege is needed.
 func Detach(nochdir, noclose bool) (ready func(error), err error) {
 	if !isDaemon() {
 		err := launch(noclose, func(string) {})
@@ -157,7 +161,7 @@ func Detach(nochdir, noclose bool) (ready func(error), err error) {
 }
 
 // Daemon is daemon(3): it returns nil in the daemon, while the process that
-// called it ends with status 0. See Detach for the rest.
+// called it ends with status 0. See [Detach] for the rest.
 func Daemon(nochdir, noclose bool) error {
 	ready, err := Detach(nochdir, noclose)
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 // this process, in its order: socket activation, as sd_listen_fds(3) has it.
 // A file's Name is the one that the socket unit gave it. Make listeners of
 // them with net.FileListener, in PrivilegedAction, say. Every call returns the
-// same files. None without socket activation, and in a daemon that
-// was started by the verb start, which inherits nothing: use run.
+// same files. There are none without socket activation, nor under the verb
+// start, whose daemon inherits nothing: use run.
 //
 // The first call, which run makes before anything else, marks the descriptors
 // close-on-exec and removes LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES from the

@@ -81,9 +81,10 @@ var statusSink atomic.Pointer[func(string)]
 
 // SetStatus tells in a few words what the daemon is doing. Where the daemon
 // runs under systemd in the foreground (the verb run), systemctl status shows
-// it: it is sd_notify(3)'s STATUS=. Until the daemon is ready, the verb start shows
-// it on a terminal when it has to wait. Elsewhere, and in other programs, it does
-// nothing. It needs no privilege.
+// it: it is sd_notify(3)'s STATUS=. Until the daemon is ready, the verbs start
+// and restart show it on a terminal when they have to wait. Elsewhere, and in
+// other programs, it does nothing. Control characters become spaces. It needs no
+// privilege.
 func SetStatus(text string) {
 	if sink := statusSink.Load(); sink != nil {
 		(*sink)(oneLine(text))

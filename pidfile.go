@@ -31,7 +31,8 @@ import (
 // erased; only then the lock becomes exclusive. So the pid of a locked file
 // is never that of an earlier daemon.
 
-// RunningError says that another process holds the pidfile.
+// RunningError says that another process holds the pidfile. [Service.Start],
+// [Service.Restart] and [Service.Run] return it.
 type RunningError struct {
 	Pidfile string
 	PID     int // 0 if it has not written it yet
@@ -45,7 +46,8 @@ func (e *RunningError) Error() string {
 	return fmt.Sprintf("PID file exists. Process already running? (pid %d holds %s)", e.PID, e.Pidfile)
 }
 
-// ErrNotRunning says that no process holds the pidfile. The text is pydaemonize's.
+// ErrNotRunning says that no process holds the pidfile. [Service.Stop] and
+// [Service.Reload] return it. The text is pydaemonize's.
 //
 //lint:ignore ST1005 a sentence, for people
 var ErrNotRunning = errors.New("Could not find PID file to stop. Is the process running?")

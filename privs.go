@@ -59,22 +59,23 @@ func Getgrnam(name string) (*Group, error) {
 }
 
 // DropPrivileges becomes the user and the group for good, in every thread of
-// the process, and proves it. Both are names, or ids in decimal that no name
-// stands against. Empty means what it means in [Config], with the base name
-// of os.Args[0] as the daemon's name.
+// the process, and proves it. Both are names, or ids in decimal if no name is
+// the same. Empty means what it means in [Config], with the base name of
+// os.Args[0] as the daemon's name. An account that does not exist is, by
+// errors.As, a [user.UnknownUserError] or [user.UnknownGroupError].
 //
 // In this order: initgroups(3)'s supplementary groups, setresgid(2),
-// setresuid(2), on Linux PR_SET_NO_NEW_PRIVS, so that no setuid program
-// brings anything back, then HOME, USER and LOGNAME as a login sets them
+// setresuid(2), on Linux PR_SET_NO_NEW_PRIVS of prctl(2), so that no set-user-ID
+// program brings anything back, then HOME, USER and LOGNAME as a login sets them
 // (HOME is / and the other two are unset for an id without an account). The
 // proof reads the ids, the groups and the capabilities of every thread back
 // and tries to become root again, which must fail.
 //
-// It needs root. An unprivileged process may ask for what it is already, and
-// nothing happens; for anybody else the error is an [fs.ErrPermission]. User
+// It needs root. An unprivileged process may name the account that it has, and
+// nothing happens; for any other the error is an [fs.ErrPermission]. User
 // "root" or "0" stays root, deliberately: then there is nothing to prove and
-// no_new_privs is left alone. No other name brings uid 0, nor any group but
-// "root", "wheel" or "0" gid 0, whatever their entries say.
+// no_new_privs is left alone. Another name with uid 0 is refused, and so is gid
+// 0 under any name but "root", "wheel" or "0".
 //
 // After an error the process may be half way. It must exit, without running
 // anything that was meant for the unprivileged account.

@@ -72,7 +72,9 @@ func receiveStdio(report *os.File) error {
 	return nil
 }
 
-// StartError is why a start failed, as its launcher saw it.
+// StartError is why a start failed, as its launcher saw it. [Service.Start] and
+// [Service.Restart] return it, and [Service.Run] for a PrivilegedAction that
+// failed.
 type StartError struct {
 	Reason   string // what was attempted, on what, and why it failed
 	PID      int    // of the daemon that failed; 0: it never came to be

@@ -39,9 +39,11 @@ const (
 // the zero value mean the defaults.
 type Config[T any] struct {
 	// PrivilegedAction runs in the daemon before the privileges are dropped,
-	// to bind a low port, say. Its result goes to the action. An error or a
-	// panic ends the start and reaches the terminal. nil: the action gets T's
-	// zero value.
+	// to bind a low port, say. Its result goes to the action. It may take as
+	// long as it needs. An error or a panic ends the start and reaches the
+	// terminal; the exit code is 1. It must not chroot(2) or unshare the mount
+	// namespace: the pidfile is written after it. nil: the action gets T's zero
+	// value.
 	PrivilegedAction func() (T, error)
 
 	// Name names the daemon in syslog, messages and the pidfile: 1 to 200
@@ -49,36 +51,43 @@ type Config[T any] struct {
 	// os.Args[0].
 	Name string
 
-	// User and Group are who the daemon becomes when it is started by root.
-	// Default: the user and the group called Name if there are such, else
-	// daemon; where User is set and Group is not, and no group is called Name,
-	// that user's own group. One that is set but does not exist is an error.
-	// Started by anyone else the daemon stays who it is; then a User other than
-	// that is an error. With the user come initgroups(3)'s supplementary groups, and
-	// HOME, USER and LOGNAME as a login sets them. Only "root" stays root.
+	// User and Group are who the daemon becomes when it is started by root: a
+	// name, or an id in decimal if no name is the same. Default: the user and
+	// the group called Name if there are such, else daemon; where User is set
+	// and Group is not, and no group is called Name, that user's own group. One
+	// that is set but does not exist is an error. Started by anyone else the
+	// daemon stays who it is; a User or Group other than that is an
+	// fs.ErrPermission, exit code 4. With the user come initgroups(3)'s
+	// supplementary groups, and HOME, USER and LOGNAME as a login sets them.
+	// Only "root" or "0" stays root.
 	User, Group string
 
-	// AllowNewPrivileges leaves out what follows the drop on Linux: no_new_privs
-	// (prctl(2)) on every thread, for good, so that no set-user-ID program that the
-	// daemon runs, sudo or ping, say, gives anything back. Default: false.
+	// AllowNewPrivileges leaves no_new_privs (prctl(2)) unset. By default the
+	// drop sets it on Linux, on every thread, for good, so that no set-user-ID
+	// program that the daemon runs, such as sudo or ping, gives anything back.
 	AllowNewPrivileges bool
 
 	// SyslogOptions is a mask of openlog(3)'s LOG_PID, LOG_CONS, LOG_NDELAY,
-	// LOG_ODELAY, LOG_NOWAIT and LOG_PERROR. Default: none.
+	// LOG_ODELAY, LOG_NOWAIT and LOG_PERROR. 0: none. Any other bit is an
+	// error of New.
 	SyslogOptions Option
 
-	// SyslogFacility is for messages without a facility. Default: LOG_DAEMON.
+	// SyslogFacility is for messages without a facility. 0: LOG_DAEMON, so
+	// LOG_KERN cannot be had. What is no facility leaves LOG_USER.
 	SyslogFacility Priority
 
 	// PidfileDirectory is an absolute path. It must belong to root or to the
-	// user who starts the daemon, and not be writable by others, but for a
-	// sticky one as /tmp. Default: /var/run.
+	// user who starts the daemon, and not be writable by others (for root, nor
+	// by its group), unless it is sticky, as /tmp is; else the start is refused,
+	// exit code 6. Default: /var/run.
 	PidfileDirectory string
 
-	// StopTimeout is the time between SIGTERM and SIGKILL. Default: 4 seconds.
+	// StopTimeout is the time between SIGTERM and SIGKILL. 0: 4 seconds.
+	// Negative is an error of New.
 	StopTimeout time.Duration
 
-	// Umask is the daemon's umask(2). Default: 022.
+	// Umask is the daemon's umask(2). 0: 022; an action that wants 0 calls
+	// umask(2). More than the nine permission bits is an error of New.
 	Umask os.FileMode
 
 	// Reload runs on SIGHUP, as the user that the daemon has become, one call
@@ -88,13 +97,15 @@ type Config[T any] struct {
 
 	// RespawnDelay is the pause before an action that failed or panicked is
 	// run again, with the same result of PrivilegedAction: hdaemonize's
-	// behaviour, which waits 5 seconds. It does not run again after nil, after an
-	// error that Fatal has marked, and once it was told to stop.
-	// 0: it is not run again.
+	// behaviour, which waits 5 seconds. It does not run again after nil, after
+	// an error that [Fatal] has marked, nor once it was told to stop. 0: it is
+	// not run again. Negative is an error of New.
 	RespawnDelay time.Duration
 }
 
-// Service is a daemon with its verbs.
+// Service is a daemon with its verbs. [New] makes one; the zero value is of no
+// use. Stop, Reload and Status may be called at any time, Start, Restart and
+// Run by one goroutine at a time.
 type Service[T any] struct{ s *service }
 
 // service is a Service without its type parameter.
@@ -121,8 +132,9 @@ type service struct {
 }
 
 // Serviced is pydaemonize's serviced: it obeys the one verb that the program
-// was given as its argument and never returns. See Service.Command for the
-// verbs and the exit codes.
+// was given as its argument and never returns. See [Service.Command] for the
+// verbs and the exit codes; a config that cannot be used is 6. Root's daemon
+// drops its privileges; anybody else needs a PidfileDirectory of their own.
 func Serviced[T any](action func(ctx context.Context, privileged T) error, config *Config[T]) {
 	s, err := New(action, config)
 	if err != nil {
@@ -133,8 +145,8 @@ func Serviced[T any](action func(ctx context.Context, privileged T) error, confi
 }
 
 // New returns a service for programs that have a command line of their own.
-// The error says which field of config is of no use. It looks at
-// nothing outside and needs no privilege.
+// The error says which field of config cannot be used; an action that is nil is
+// one, too. New looks at no file and no account, and needs no privilege.
 //
 // The action's context ends on SIGTERM and SIGINT; the action should return
 // then. Whatever it returns, the daemon ends, with exit code 0 after nil
@@ -222,68 +234,83 @@ func checkName(name string) error {
 	return nil
 }
 
-// Start starts the daemon and returns in the launcher: nil once it is ready,
-// a *RunningError if it runs already, a *StartError with the reason and
-// what the daemon wrote to standard error if it failed or died. In the daemon
-// it does not return: the process ends with the action.
+// Start starts the daemon and returns in the launcher: nil once it is ready, a
+// [*RunningError] if it runs already, a [*StartError] with the reason and what
+// the daemon wrote to standard error if it failed or died. Other errors are of
+// before the start: an fs.ErrPermission, a directory or an account that cannot
+// be used. In the daemon it does not return: the process ends with the action.
 //
-// Ready means that PrivilegedAction has succeeded, the pidfile is locked
-// and written, and the privileges are dropped. If the launcher goes away before that,
-// the daemon ends, too. A process can launch one daemon only: the copy that
-// becomes it runs main up to the first Start.
+// Ready means that PrivilegedAction has succeeded, the pidfile is locked and
+// written, and the privileges are dropped. Start waits for that without a
+// limit. If the launcher goes away first, the daemon ends, too. A process can
+// launch one daemon only: the copy that becomes it runs main up to the first
+// Start. It needs the right to write in PidfileDirectory.
 //
 // If the Go runtime ends the daemon, after a panic in a goroutine of its own,
 // concurrent map writes or a signal in C code, what it prints is kept in
-// NAME.crash beside the pidfile (debug.SetCrashOutput): Status shows the
-// first line, and the next Start or Run writes all of it to syslog and clears it.
-// A clean end leaves no such file; where the daemon's user has no right
-// to unlink it, Stop does, if it is empty.
+// NAME.crash beside the pidfile (debug.SetCrashOutput): Status shows the first
+// line, and the next Start or Run writes all of it to syslog and clears it. A
+// clean end leaves no such file; where the daemon's user has no right to unlink
+// it, Stop does, if it is empty.
 func (s *Service[T]) Start() error { return s.s.start(nil) }
 
 // Stop ends the daemon that holds the pidfile: SIGTERM, and SIGKILL after
-// StopTimeout. It returns as soon as the daemon is gone. ErrNotRunning if
-// there is none; a pidfile left by a daemon that died is removed.
+// StopTimeout. It returns as soon as the daemon is gone. [ErrNotRunning] if
+// there is none; a pidfile left by a daemon that died is removed. One that is
+// just starting is waited for, within StopTimeout. A process that outlives
+// SIGKILL by 2 seconds is an error.
+//
+// On Linux it signals through a pidfd (pidfd_send_signal(2)) where there is one,
+// else by kill(2); the daemon alone, not its children. It needs root, or the
+// user who started the daemon; for others the error is an fs.ErrPermission.
 func (s *Service[T]) Stop() error { return s.s.stop() }
 
-// Restart is Stop, if the daemon runs, and Start. What can be known
-// to keep it from starting again is found before it is stopped.
+// Restart is Stop, if the daemon runs, and Start, with their errors. What can
+// be known to keep it from starting again is found before it is stopped.
 func (s *Service[T]) Restart() error { return s.s.restart(nil) }
 
-// Reload sends SIGHUP to the daemon that is proved to hold the pidfile. It
-// does not wait for Config.Reload to end: the log tells what came of it.
-// ErrNotRunning if there is no daemon. Where Config.Reload is nil, nothing is sent:
-// an error that is errors.ErrUnsupported. It needs root, or the daemon's user.
+// Reload sends SIGHUP to the daemon that is proved to hold the pidfile. It does
+// not wait for Config.Reload to end: the log tells what came of it.
+// [ErrNotRunning] if there is no daemon. Where Config.Reload is nil, nothing is
+// sent, and the error is an errors.ErrUnsupported. It needs what Stop needs.
 func (s *Service[T]) Reload() error { return s.s.reload() }
 
 // Status says whether a daemon holds the pidfile, and its pid; and after a
 // crash, to those who may read it, what the Go runtime said first. An error
-// goes with Unknown. On Linux the rest needs no privilege.
+// goes with Unknown. On Linux, state and pid need no privilege where the pidfile
+// is on tmpfs, ext4 or xfs; elsewhere who may not read it may get Unknown and an
+// fs.ErrPermission.
 func (s *Service[T]) Status() (Status, error) { return s.s.status() }
 
 // Run is the daemon in the foreground, for containers, where it may be PID 1,
 // for supervisors and for debugging: this process takes every step of Start
 // but those that detach it. The working directory becomes /, the umask
-// Config.Umask; standard input, output and error and all descriptors
-// stay. It returns what the action returns, nil if that is context.Canceled;
-// SIGTERM and Ctrl-C end the action's context, and a second Ctrl-C ends the process.
-// As PID 1 it reaps no children but its own: if they leave orphans, put an init before it.
+// Config.Umask; standard input, output and error and all descriptors stay. It
+// returns what the action returns, nil if that is context.Canceled; SIGTERM and
+// Ctrl-C end the action's context, and a second Ctrl-C ends the process. If
+// PrivilegedAction fails, it is a [*StartError] with its text. As PID 1 it reaps
+// no children but its own: if those leave orphans, put an init before it. It
+// needs the privileges that the config asks for; a set-user-ID program is
+// refused with an fs.ErrPermission.
 //
 // What is logged goes to standard error as well, unless systemd's journal reads
 // that and would have it twice (JOURNAL_STREAM of systemd.exec(5)). If
-// the pidfile cannot be written, because its directory is missing,
-// read-only, full or another user's, Run says so and goes on without; but
-// a *RunningError if another daemon holds it.
+// the pidfile cannot be written, because its directory is missing, read-only,
+// full or another user's, Run says so and goes on without; but a
+// [*RunningError] if another daemon holds it.
 //
-// A supervisor that set NOTIFY_SOCKET, as systemd for Type=notify, is told
-// when the daemon is ready, reloads and stops, and its SetStatus:
-// see sd_notify(3). Sockets that it opened are in ListenFiles.
+// A supervisor that set NOTIFY_SOCKET, as systemd does for Type=notify, is told
+// when the daemon is ready, reloads and stops, and what [SetStatus] says: see
+// sd_notify(3). Sockets that it opened are in [ListenFiles].
 func (s *Service[T]) Run() error { return s.s.run() }
 
 // Command obeys one verb, start, stop, restart, status, reload or run, and
-// prints what an administrator must know. It returns the exit code: 0 done,
-// 1 failed, 2 usage, 3 not implemented, 4 not permitted, 6 not configured,
-// 7 not running (reload); for status 0 running, 1 dead with a pidfile left,
-// 3 stopped, 4 unknown. Stopping a daemon that does not run is done.
+// prints what an administrator must know. args are those behind the program's
+// name, os.Args[1:], or what is left of them after flags. It returns the exit
+// code: 0 done, 1 failed, 2 usage, 3 not implemented, 4 not permitted, 6 not
+// configured, 7 not running (reload); for status 0 running, 1 dead with a
+// pidfile left, 3 stopped, 4 unknown. Stopping a daemon that does not run is
+// done. In the daemon, start and restart do not return.
 //
 // If standard error is a terminal, a start or stop that takes longer than a
 // second says there what it waits for, on a line that goes away again.
@@ -540,6 +567,9 @@ func (s *service) serve(up starting) (err error) {
 	over()
 	if lock != nil {
 		err := lock.write(fmt.Sprint(os.Getpid()))
+		if errors.Is(err, errAgain) {
+			err = fmt.Errorf("write pidfile %s: it was removed or replaced since this start locked it, or PrivilegedAction has changed the root directory", s.pidfile)
+		}
 		if err != nil && (!s.inForeground || !unwritable(err)) {
 			return err
 		}
@@ -660,8 +690,9 @@ type fatalError struct{ error }
 
 func (e *fatalError) Unwrap() error { return e.error }
 
-// Fatal marks an error that running the action again cannot mend: it ends
-// the daemon despite Config.RespawnDelay. Fatal(nil) is nil.
+// Fatal marks an error that running the action again cannot mend: it ends the
+// daemon despite Config.RespawnDelay. errors.Is and errors.As see the error in
+// it. Fatal(nil) is nil.
 func Fatal(err error) error {
 	if err == nil {
 		return nil

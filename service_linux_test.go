@@ -47,6 +47,8 @@ var _ = testbed.Helper("service", func() {
 				return "a listener", err
 			case "privileged is denied":
 				return "", unix.EACCES
+			case "privileged removes the pidfile":
+				return "", os.Remove(svcPidfile)
 			}
 			return fmt.Sprintf("made by uid %d", os.Getuid()), nil
 		},
@@ -263,6 +265,7 @@ func TestStartThatFails(t *testing.T) {
 	}{
 		{"privileged fails", "svc: privileged action: port 80 is taken\n", 1},
 		{"privileged is denied", "svc: privileged action: permission denied\n", 1},
+		{"privileged removes the pidfile", "svc: write pidfile /var/run/svc.pid: it was removed or replaced since this start locked it, or PrivilegedAction has changed the root directory\n", 1},
 		{"privileged exits", "svc: privileged action: it ended its goroutine (runtime.Goexit)\n", 1},
 		{"privileged panics", "svc: privileged action: panic: out of luck\ngoroutine ", 1},
 	} {

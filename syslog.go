@@ -13,10 +13,11 @@ import (
 )
 
 // Priority is a severity, a facility, or both or-ed together, as in syslog(3):
-// LOG_AUTH|LOG_ERR. A severity alone takes the facility given to Openlog.
+// LOG_AUTH|LOG_ERR. A severity alone takes the facility given to [Openlog]. 0 is
+// LOG_EMERG.
 type Priority int
 
-// Option is a mask of openlog(3) options.
+// Option is a mask of openlog(3) options. 0 is none.
 type Option int
 
 // Severities, most urgent first, from <syslog.h>.
@@ -81,10 +82,11 @@ const (
 // Openlog is openlog(3): it sets the name that precedes each record, the
 // options and the facility of priorities that name none. It need not be
 // called: the name is then the base name of os.Args[0], there are no options,
-// and the facility is LOG_USER. A facility that is none is ignored.
+// and the facility is LOG_USER. What is no facility is ignored: the last one
+// stays. It needs no privilege.
 //
-// Of the ident, 255 bytes count (musl: 31), and control characters become
-// '_', so that it cannot forge a record.
+// The first 255 bytes of the ident count (31 with musl's libc), and control
+// characters become '_', so that it cannot forge a record.
 func Openlog(ident string, options Option, facility Priority) {
 	sysOpenlog(cleanIdent(ident), options, facility)
 }
@@ -99,19 +101,19 @@ func Openlog(ident string, options Option, facility Priority) {
 //
 // A line of more than 7680 bytes is split, between two characters where it
 // is UTF-8: with its header it then fits into the 8096 bytes that rsyslog
-// takes by default. Where libc is not glibc the bound is 900 bytes, since
+// takes by default. With cgo over another libc than glibc it is 900 bytes, since
 // musl keeps 1024 of a record and the BSDs 2048, header and all. What a
 // syslog daemon does with a record is its own affair: those of busybox and
 // inetutils keep about 990 bytes, syslog-ng 64 KiB.
 //
 // Syslog reports no errors, as syslog(3) does not. With no syslog daemon
 // there it returns at once, and the record is lost unless LOG_CONS or
-// LOG_PERROR is set; it connects again by itself when there is one. While
-// the socket's queue is full (with a stopped daemon, from its 12th record
-// on) Syslog blocks, and so does every other call of this package's log:
-// use a Queue where that must not happen.
+// LOG_PERROR is set; it connects again by itself when there is one. While the
+// socket's queue is full (on Linux, by default, from a stopped daemon's 12th
+// record on) Syslog blocks, and so does every other call of this package's log:
+// use a [Queue] where that must not happen. Many goroutines may call it at once.
 //
-// Without cgo, macOS has no socket that takes records: build with it there.
+// Without cgo, macOS has no socket that takes records: build with cgo there.
 //
 // A priority with bits that mean nothing is reported, as glibc does it, and
 // sent without them. Records carry local time, as TZ or /etc/localtime have
@@ -151,8 +153,9 @@ func LogUpto(priority Priority) int { return 2<<(priority&severityMask) - 1 }
 
 // Closelog is closelog(3): it closes the descriptor and forgets the ident,
 // which is os.Args[0]'s base name again. Options, facility and mask stay. The
-// next Syslog opens the log anew. Call it before closing descriptors
-// wholesale: behind libc's back another file may get the log's number.
+// next Syslog opens the log anew. Call it before you close descriptors
+// wholesale: libc would not notice, and might write to the file that gets the
+// number next.
 func Closelog() { sysCloselog() }
 
 // NewWriter returns a writer for package log (with log.SetFlags(0): syslog

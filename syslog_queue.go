@@ -18,6 +18,8 @@ import (
 // queue is full, as it becomes when the syslog daemon is stopped, further
 // messages are dropped; once the daemon takes messages again, the log says
 // "N messages dropped". Records carry the time at which they leave the queue.
+// [NewQueue] makes one; the zero value is of no use. Any number of goroutines
+// may use it. What it holds when the process ends is lost: Close it first.
 type Queue struct {
 	messages chan queued
 	dropped  atomic.Int64
@@ -63,7 +65,8 @@ func (q *Queue) NewHandler(opts *slog.HandlerOptions) slog.Handler {
 }
 
 // Flush waits until all messages taken so far have been passed to Syslog, or
-// until the timeout is over: the error is then os.ErrDeadlineExceeded.
+// until the timeout is over: the error is then os.ErrDeadlineExceeded. After
+// Close it is os.ErrClosed.
 func (q *Queue) Flush(timeout time.Duration) error {
 	late := time.NewTimer(timeout)
 	defer late.Stop()
@@ -86,7 +89,8 @@ func (q *Queue) Flush(timeout time.Duration) error {
 }
 
 // Close is Flush, and the end of the queue: what it still holds, and what it
-// is given later, is dropped. Closing it again does nothing more.
+// is given later, is dropped. Closing it again does nothing and returns
+// os.ErrClosed.
 func (q *Queue) Close(timeout time.Duration) error {
 	err := q.Flush(timeout)
 	q.close.Do(func() { close(q.quit) })

@@ -23,15 +23,15 @@ import (
 //
 // A message with control characters is quoted, as such values are, so that it
 // stays one line. Level and time are syslog's to tell, so they are left out
-// of the text, and the source too unless AddSource is set. Options.ReplaceAttr
+// of the text, and the source too unless AddSource is set. ReplaceAttr
 // sees them all the same: a level or time that it changes is written as an
 // attribute. Nil options are the defaults; Level is slog.LevelInfo then, and
 // with LogMask and Setlogmask syslog itself can leave out more.
 //
 // Levels become severities: below Info LOG_DEBUG, Info LOG_INFO, from Info+2
 // LOG_NOTICE, from Warn LOG_WARNING, from Error LOG_ERR, from Error+4
-// LOG_CRIT, from Error+8 LOG_ALERT. None is LOG_EMERG, which syslog daemons
-// show on every terminal. The facility is Openlog's.
+// LOG_CRIT, from Error+8 LOG_ALERT. No level becomes LOG_EMERG, which syslog
+// daemons show on every terminal. The facility is Openlog's.
 func NewHandler(opts *slog.HandlerOptions) slog.Handler { return newHandler(opts, syslogBytes) }
 
 func newHandler(opts *slog.HandlerOptions, emit emitter) *handler {
