@@ -14,24 +14,25 @@
 //
 // [Serviced] obeys the verb that the program is given as its argument. [New]
 // returns the same verbs as methods, for programs with a command line of their
-// own. [Detach], [Daemon] and [Daemonize] are for programs that only want to go to
-// the background: daemon(3) with a launcher that waits until the daemon is ready.
+// own. [Detach], [Daemon] and [Daemonize] are for programs that only want to go
+// to the background: daemon(3) with a launcher that waits until the daemon is
+// ready.
 //
 // # How a start goes
 //
-// The Go runtime has threads before main, and a fork(2) takes only one
-// along. So the process that was started, the launcher, runs the program
-// again, and that copy becomes the daemon before its Go runtime
-// starts: a C constructor calls daemon(3), and forks once more where that
-// left a session leader.
+// The Go runtime has threads before main, and fork(2) copies only one. So the
+// process that was started, the launcher, runs the program again, and that copy
+// becomes the daemon before its Go runtime starts: a C constructor calls
+// daemon(3), and forks once more where that left a session leader.
 //
 //  1. The launcher refuses what cannot work: it is PID 1, it runs set-user-ID,
-//     the directory or the account does not exist, the daemon runs already.
+//     the directory does not exist, the daemon runs already.
 //  2. It runs the program again, with the arguments, the environment and the
 //     working directory that it was started with, and waits.
 //  3. The copy becomes a daemon, runs main up to the same call, changes to /, puts
-//     /dev/null on its standard descriptors, locks the pidfile, opens syslog, runs
-//     the privileged action, writes its pid, drops its privileges.
+//     /dev/null on its standard descriptors, looks up its account, locks the
+//     pidfile, opens syslog, runs the privileged action, writes its pid, drops
+//     its privileges.
 //  4. It reports that it is ready, and the launcher ends with status 0. If it
 //     reports an error, or dies, the launcher shows that and what the copy wrote to
 //     standard error, and ends with another status.
@@ -41,8 +42,8 @@
 // is seen once, from the launcher.
 //
 // Package forkfirst, imported for its effect, saves the second run of the
-// program: there the process that was started never becomes a Go program, and main runs
-// once.
+// program: there the process that was started never becomes a Go program, and
+// main runs once.
 //
 // # Two builds
 //
@@ -50,30 +51,29 @@
 // (CGO_ENABLED=0, or the build tag daemonizego), Go does the same, with the
 // same functions, messages and tests. What differs:
 //
-//   - Becoming a daemon takes two re-executions, in the init of this package.
-//     The init functions of packages that come before it run in the
-//     first one, too.
+//   - Becoming a daemon takes two re-executions, in this package's init. The init
+//     functions of packages initialized before it run in the first as well.
 //   - Signals that the launcher's parent ignored or blocked are reset on Linux
 //     only.
 //   - On current macOS, syslog messages from pure Go reach nobody.
 //   - Accounts of name services other than the files are found through getent(1),
 //     see [GetentPaths].
 //
-// In both builds the daemon is no session leader; after daemon(3) of glibc or the BSDs
-// alone it would be one, and could catch a controlling terminal. Unlike with
-// daemon(3), the daemon has none of the launcher's descriptors but
-// those that noclose keeps.
+// In both builds the daemon is no session leader; after daemon(3) of glibc or the
+// BSDs alone it would be one, and could catch a controlling terminal. It has none
+// of the launcher's descriptors but those that noclose keeps; daemon(3) leaves
+// them all.
 //
 // A program linked with -ldflags=-linkmode=internal has no constructors: every
 // start is then an error that says so.
 //
 // # Environment
 //
-// DAEMONIZE_BOOT tells the copy what it is. It is removed before main. A
-// process that finds one that its parent did not set for it never launches
-// anything. The verb run obeys NOTIFY_SOCKET, LISTEN_PID, LISTEN_FDS,
-// LISTEN_FDNAMES and JOURNAL_STREAM of systemd. The drop of privileges sets
-// HOME, USER and LOGNAME. The pure-Go syslog half honours TZ as libc does.
+// DAEMONIZE_BOOT tells the copy what it is. It is removed before main. A process
+// in which it was set by anyone but its own launcher never starts a daemon. The
+// verb run obeys NOTIFY_SOCKET, LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES and
+// JOURNAL_STREAM of systemd. The drop of privileges sets HOME, USER and LOGNAME.
+// The pure-Go syslog half honours TZ as libc does.
 //
 // # Files
 //
@@ -83,24 +83,36 @@
 //
 // The daemon holds an exclusive flock(2) on its pidfile for life. stop, reload and
 // restart signal only a process that is proved to hold it. BSD's pidfile(3)
-// locks the same way. An abstract unix(7) socket named @daemonize/HASH is a hint
-// that somebody has the pidfile, even if it was removed.
+// locks the same way. On Linux an abstract unix(7) socket named @daemonize/HASH
+// hints that a daemon has the pidfile, even one that was removed.
 //
 // # Exit status
 //
-// Those of the LSB for init scripts: see [Service.Command].
+// Of a command: 0 done, 1 failed, 2 usage, 3 not implemented, 4 not permitted, 6
+// not configured, 7 not running; of status: 0 running, 1 dead, 3 stopped, 4
+// unknown. They are the LSB's for init scripts, see [Service.Command]. Of the
+// daemon: 0 after nil, 1 after an error or a panic, 2 after a crash of the Go
+// runtime. Of Detach's launcher: 0 or 1.
 //
 // # Limits
 //
 // A daemon that dropped its privileges cannot remove its pidfile from a directory
 // of root's when it ends by itself; status then says that it is dead, the
-// next start takes the file over, and root's stop removes it. Set-user-ID programs
-// cannot start a daemon. A program with cgo that is built with the tag
+// next start takes the file over, and root's stop removes it. The pidfile must be
+// on a file system with flock(2). On Linux a start needs /proc. Elsewhere stop
+// signals the pid that the locked file names, by kill(2): that this process
+// holds the lock is not proved, and status needs the right to read the file.
+//
+// Set-user-ID programs cannot start a daemon. With cgo over glibc 2.32 or newer,
+// a library that has started threads before main (LD_PRELOAD) makes a start an
+// error: fork(2) would end them. A program with cgo that is built with the tag
 // daemonizego over musl before 1.2.4 may crash while it drops its privileges
-// (golang.org/issue/39857): build it without the tag. Under systemd prefer the verb run, or use
-// Type=forking with PIDFile=.
+// (golang.org/issue/39857): build it without the tag. Under systemd prefer the
+// verb run, or use Type=forking with PIDFile=. On systems other than Unix the
+// package is empty.
 //
 // # See also
 //
-// daemon(3), daemon(7), syslog(3), getpwnam(3), initgroups(3), flock(2), pidfd_open(2)
+// daemon(3), daemon(7), syslog(3), getpwnam(3), initgroups(3), setresuid(2),
+// prctl(2), flock(2), pidfd_open(2), sd_notify(3), sd_listen_fds(3), getent(1)
 package daemonize

@@ -6,11 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log"
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"os/user"
+	"time"
 
 	"github.com/madhadron/daemonize"
 )
@@ -44,6 +47,95 @@ func ExampleNew() {
 	} else if err != nil {
 		log.Fatal(err)
 	}
+}
+
+// The verbs behind a command line of one's own, and their exit codes.
+func ExampleService_Command() {
+	s, err := daemonize.New(func(ctx context.Context, _ struct{}) error {
+		<-ctx.Done()
+		return nil
+	}, &daemonize.Config[struct{}]{Name: "no-such-agent", PidfileDirectory: os.TempDir()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(s.Command([]string{"status"}))
+	// Output:
+	// no-such-agent is not running.
+	// 3
+}
+
+// In a container, or under a supervisor: the daemon in the foreground.
+func ExampleService_Run() {
+	s, err := daemonize.New(func(ctx context.Context, _ struct{}) error {
+		<-ctx.Done()
+		return nil
+	}, &daemonize.Config[struct{}]{Name: "agent"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := s.Run(); err != nil {
+		os.Exit(1) // it has said why
+	}
+}
+
+// An action that runs again 5 seconds after it failed, but not without its
+// configuration.
+func ExampleFatal() {
+	daemonize.Serviced(func(ctx context.Context, _ struct{}) error {
+		settings, err := os.ReadFile("/etc/poller.conf")
+		if errors.Is(err, fs.ErrNotExist) {
+			return daemonize.Fatal(err)
+		}
+		if err != nil {
+			return err
+		}
+		_ = settings // … poll …
+		<-ctx.Done()
+		return nil
+	}, &daemonize.Config[struct{}]{Name: "poller", RespawnDelay: 5 * time.Second})
+}
+
+// A slow start says what it does: start shows it on a terminal, and systemctl
+// status where systemd has started it.
+func ExampleSetStatus() {
+	daemonize.Serviced(func(ctx context.Context, l net.Listener) error {
+		<-ctx.Done()
+		return l.Close()
+	}, &daemonize.Config[net.Listener]{
+		Name: "search",
+		PrivilegedAction: func() (net.Listener, error) {
+			daemonize.SetStatus("loading the index")
+			// … load it …
+			return net.Listen("tcp", ":80")
+		},
+	})
+}
+
+// Socket activation: the verb run, and a socket that systemd listens on. Without
+// one it listens itself.
+func ExampleListenFiles() {
+	daemonize.Serviced(func(ctx context.Context, l net.Listener) error {
+		context.AfterFunc(ctx, func() { l.Close() })
+		return http.Serve(l, nil)
+	}, &daemonize.Config[net.Listener]{
+		Name: "www",
+		PrivilegedAction: func() (net.Listener, error) {
+			if files := daemonize.ListenFiles(); len(files) > 0 {
+				return net.FileListener(files[0])
+			}
+			return net.Listen("tcp", ":80")
+		},
+	})
+}
+
+// daemon(3), and no more: after it the program is in the background.
+func ExampleDaemon() {
+	if err := daemonize.Daemon(false, false); err != nil {
+		log.Fatal(err) // still at the terminal
+	}
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, os.Interrupt)
+	<-told
 }
 
 // A tunnel that goes to the background once it is up. If it cannot get up, the

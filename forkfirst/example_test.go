@@ -1,0 +1,17 @@
+//go:build unix
+
+package forkfirst_test
+
+import (
+	"context"
+
+	"github.com/madhadron/daemonize"
+	_ "github.com/madhadron/daemonize/forkfirst" // start and restart, alone, mean the daemon
+)
+
+func Example() {
+	daemonize.Serviced(func(ctx context.Context, _ struct{}) error {
+		<-ctx.Done()
+		return nil
+	}, &daemonize.Config[struct{}]{Name: "agent"})
+}
