@@ -62,9 +62,11 @@ func TestREADMEIsShort(t *testing.T) {
 	text, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	assert.Less(t, strings.Count(string(text), "\n"), 120)
-	// A promise names the test behind it.
-	promised := regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(string(text), -1)
-	assert.NotEmpty(t, promised)
+}
+
+// TestEveryTestThatIsPromisedIsThere: a promise, and a fault, names the test
+// behind it.
+func TestEveryTestThatIsPromisedIsThere(t *testing.T) {
 	tests, err := filepath.Glob("*_test.go")
 	require.NoError(t, err)
 	var all strings.Builder
@@ -73,7 +75,13 @@ func TestREADMEIsShort(t *testing.T) {
 		require.NoError(t, err)
 		all.Write(text)
 	}
-	for _, p := range promised {
-		assert.Contains(t, all.String(), "func "+p[1]+"(t *testing.T)")
+	for _, page := range []string{"README.md", "docs/faults.md"} {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		promised := regexp.MustCompile(`\b(Test|Fuzz)[A-Z][A-Za-z0-9]+`).FindAllString(string(text), -1)
+		assert.NotEmpty(t, promised, page)
+		for _, name := range promised {
+			assert.True(t, strings.Contains(all.String(), "func "+name+"("), "%s: %s", page, name)
+		}
 	}
 }
