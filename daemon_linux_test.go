@@ -520,29 +520,33 @@ func socketPairFiles() (a, b *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "a"), os.NewFile(uintptr(fds[1]), "b"), nil
 }
 
-// TestMarkerOfAnotherProgramsSocketIsRefused: the launcher is our parent, and the
-// descriptor a socket, but made by someone else.
-func TestMarkerWithAForeignSocketIsRefused(t *testing.T) {
+// TestMarkerWithHalfTheTruthIsRefused: the parent is whom the marker names, but
+// another made the socket; or who made the socket is not the parent; or the
+// session is another.
+func TestMarkerWithHalfTheTruthIsRefused(t *testing.T) {
 	if !testbed.IsolateBothWays(t) {
 		return
 	}
-	cmd := testbed.Command("marks-itself", filepath.Join(t.TempDir(), "count"))
-	a, b, err := socketPairFiles()
-	require.NoError(t, err)
-	defer a.Close()
-	cmd.ExtraFiles = []*os.File{b}
-	out, err := cmd.CombinedOutput()
-	b.Close()
-	require.Error(t, err)
-	assert.Contains(t, string(out), "DAEMONIZE_BOOT was set, but not for this process")
-	testbed.None(t, "counted")
+	me := os.Getpid()
+	for _, value := range []string{"PID:3", fmt.Sprintf("%d:3", me), fmt.Sprintf("%d:3:%d", me, me)} {
+		cmd := testbed.Command("marks", filepath.Join(t.TempDir(), "count"), value)
+		a, b, err := socketPairFiles()
+		require.NoError(t, err)
+		defer a.Close()
+		cmd.ExtraFiles = []*os.File{b}
+		out, err := cmd.CombinedOutput()
+		b.Close()
+		require.Error(t, err, value)
+		assert.Contains(t, string(out), "DAEMONIZE_BOOT was set, but not for this process", value)
+		testbed.None(t, "counted")
+	}
 }
 
-// marks-itself starts counted with a marker that names its pid, and a socket
-// that its own parent made.
-var _ = testbed.Helper("marks-itself", func() {
+// marks starts counted with a marker, in which PID stands for its own, and a
+// socket that its own parent made.
+var _ = testbed.Helper("marks", func() {
 	cmd := testbed.Command("counted", os.Args[1])
-	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d:3", marker, os.Getpid()))
+	cmd.Env = append(cmd.Env, marker+"="+strings.ReplaceAll(os.Args[2], "PID", strconv.Itoa(os.Getpid())))
 	cmd.ExtraFiles = []*os.File{os.NewFile(3, "socket")}
 	cmd.Stderr = os.Stderr
 	if cmd.Run() != nil {
@@ -632,6 +636,11 @@ func TestSetuidProgramRefuses(t *testing.T) {
 	assert.Contains(t, string(out), "set-user-ID or set-group-ID program")
 	assert.Contains(t, string(out), "operation not permitted")
 	testbed.None(t, "detacher")
+
+	run := testbed.Command("service", "run")
+	run.Path, run.Dir, run.SysProcAttr = cmd.Path, cmd.Dir, cmd.SysProcAttr
+	_, stderr := command(t, 4, run)
+	assert.Contains(t, stderr, "set-user-ID or set-group-ID program (its caller chooses its name and environment")
 }
 
 // shut closes some of descriptors 0 to 2, then becomes another helper.

@@ -44,6 +44,10 @@ func TestWhatIsNoPidfileIsRefusedByName(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, nil, 0o600))
 			require.NoError(t, os.Chmod(path, 0o666))
 		}},
+		{"writable by others (mode 0620)", func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(path, nil, 0o600))
+			require.NoError(t, os.Chmod(path, 0o620))
+		}},
 		{"owned by uid 65534, neither root nor us", func(t *testing.T, path string) {
 			require.NoError(t, os.WriteFile(path, nil, 0o600))
 			require.NoError(t, os.Chown(path, 65534, 0))
@@ -317,8 +321,27 @@ func TestPidfileRemovedUnderALiveDaemon(t *testing.T) {
 	assert.Equal(t, pid, testbed.One(t, "service"))
 	stdout, _ := command(t, 0, serviceCommand("status"))
 	assert.Equal(t, fmt.Sprintf("svc is running (pid %d).\n", pid), stdout)
+	_, stderr = command(t, 1, serviceCommand("reload"))
+	assert.Equal(t, fmt.Sprintf("svc: reload: /var/run/svc.pid was removed, so it cannot be seen whether pid %d has started: restart it\n", pid), stderr)
+	assert.Equal(t, pid, testbed.One(t, "service"))
 	command(t, 0, serviceCommand("stop"))
 	nothingLeft(t)
+}
+
+// TestWithoutPidfdTheProofComesBeforeTheKill: the pid in a file that nobody
+// has locked is not signalled.
+func TestWithoutPidfdTheProofComesBeforeTheKill(t *testing.T) {
+	sleeper := exec.Command("sleep", "1004")
+	require.NoError(t, sleeper.Start())
+	defer func() { _, _ = sleeper.Process.Kill(), sleeper.Wait() }()
+	path := filepath.Join(private(t), "x.pid")
+	require.NoError(t, os.WriteFile(path, []byte(strconv.Itoa(sleeper.Process.Pid)), 0o600))
+	f, err := openPidfile(path, os.O_RDONLY)
+	require.NoError(t, err)
+	h := &holder{pid: sleeper.Process.Pid, file: f, path: path, pidfd: -1}
+	defer h.close()
+	assert.Equal(t, ErrNotRunning, h.signal(unix.SIGKILL))
+	assert.True(t, testbed.Alive(sleeper.Process.Pid))
 }
 
 // TestWhoTidiesIsNotTakenForADaemon: stop has the file locked while it removes it.

@@ -25,15 +25,25 @@ import (
 // service is a daemon called svc; the variable DO says what its parts do.
 var _ = testbed.Helper("service", func() {
 	do := os.Getenv("DO")
+	if f, err := os.OpenFile(os.Getenv("RUNS"), os.O_WRONLY|os.O_APPEND, 0); err == nil {
+		fmt.Fprintln(f, "main")
+		f.Close()
+	}
+	umask, _ := strconv.ParseUint(os.Getenv("UMASK"), 8, 32)
+	facility, _ := strconv.Atoi(os.Getenv("FACILITY"))
 	config := &Config[string]{
 		Name:               "svc",
 		User:               os.Getenv("AS"),
+		Group:              os.Getenv("GROUP"),
+		Umask:              os.FileMode(umask),
+		SyslogFacility:     Priority(facility),
 		AllowNewPrivileges: os.Getenv("NEW_PRIVILEGES") != "",
 		SyslogOptions:      LOG_PID,
 		PidfileDirectory:   os.Getenv("DIR"),
 		PrivilegedAction: func() (string, error) {
 			switch do {
 			case "privileged fails":
+				fmt.Fprintln(os.Stderr, "looking for a port")
 				return "", errors.New("port 80 is taken")
 			case "privileged panics":
 				panic("out of luck")
@@ -93,14 +103,15 @@ var _ = testbed.Helper("service", func() {
 	}, config)
 })
 
-// service is the command for that daemon, with environment settings.
+// serviceCommand is the command for that daemon, with environment settings.
 func serviceCommand(verb string, env ...string) *exec.Cmd {
 	c := testbed.Command("service", verb)
 	c.Env = append(c.Env, env...)
 	return c
 }
 
-// type and see: what a person types, and what it prints and returns.
+// command runs what a person types, and returns what it prints; code is what
+// it must return.
 func command(t *testing.T, code int, c *exec.Cmd) (stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
@@ -263,7 +274,7 @@ func TestStartThatFails(t *testing.T) {
 		do, says string
 		code     int
 	}{
-		{"privileged fails", "svc: privileged action: port 80 is taken\n", 1},
+		{"privileged fails", "looking for a port\nsvc: privileged action: port 80 is taken\n", 1},
 		{"privileged is denied", "svc: privileged action: permission denied\n", 1},
 		{"privileged removes the pidfile", "svc: write pidfile /var/run/svc.pid: it was removed or replaced since this start locked it, or PrivilegedAction has changed the root directory\n", 1},
 		{"privileged exits", "svc: privileged action: it ended its goroutine (runtime.Goexit)\n", 1},
@@ -282,9 +293,77 @@ func TestStartThatFails(t *testing.T) {
 			}
 			nothingLeft(t)
 			log.has(t, "daemon.err svc[")
-			log.has(t, "%s", strings.TrimPrefix(strings.SplitN(c.says, "\n", 2)[0], "svc: "))
+			_, says, _ := strings.Cut(c.says, "svc: ")
+			log.has(t, "%s", strings.SplitN(says, "\n", 2)[0])
 		})
 	}
+}
+
+// without-setuid becomes another helper, without CAP_SETUID.
+var _ = testbed.Helper("without-setuid", func() {
+	runtime.LockOSThread()
+	if err := unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SETUID, 0, 0, 0); err != nil {
+		panic(err)
+	}
+	execHelper(os.Args[1:])
+})
+
+// TestNoActionRunsAfterAFailedDrop: neither as root nor half way.
+func TestNoActionRunsAfterAFailedDrop(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	log := startSyslogd(t)
+	for _, verb := range []string{"start", "run"} {
+		_, stderr := command(t, 4, testbed.Command("without-setuid", "service", verb))
+		assert.Contains(t, stderr, "become user daemon (uid 1, gid 1): setresuid: operation not permitted; it needs CAP_SETUID", verb)
+		log.has(t, "setresuid: operation not permitted")
+		nothingLeft(t)
+	}
+	assert.NotContains(t, log.Text(t), "in action")
+}
+
+func TestConfigReachesTheDaemon(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	log := startSyslogd(t)
+	command(t, 0, serviceCommand("start", "AS=nobody", "GROUP=tty", "UMASK=027", fmt.Sprint("FACILITY=", int(LOG_LOCAL3))))
+	pid := testbed.One(t, "service")
+	status := testbed.Status(t, pid, 0)
+	assert.Equal(t, "0027", status["Umask"])
+	assert.Equal(t, "65534\t65534\t65534\t65534", status["Uid"])
+	assert.Equal(t, "5\t5\t5\t5", status["Gid"])
+	log.has(t, "local3.info svc[%d]: in action: made by uid 0", pid)
+	command(t, 0, serviceCommand("stop"))
+	nothingLeft(t)
+}
+
+// TestWhatCannotStartIsNotStoppedFirst: restart finds what it can know before
+// it stops anything, and a start by anyone but root before it runs anything.
+func TestWhatCannotStartIsNotStoppedFirst(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	command(t, 0, serviceCommand("start"))
+	pid := testbed.One(t, "service")
+	_, stderr := command(t, 6, serviceCommand("restart", "AS=nobody-here"))
+	assert.Contains(t, stderr, "nonexistent user nobody-here")
+	_, stderr = command(t, 6, serviceCommand("restart", "DIR=/run/missing"))
+	assert.Contains(t, stderr, "pidfile directory /run/missing: does not exist")
+	assert.Equal(t, pid, testbed.One(t, "service"))
+	heldBy(t, svcPidfile, pid)
+	command(t, 0, serviceCommand("stop"))
+
+	runs := filepath.Join("/run", "runs")
+	require.NoError(t, os.WriteFile(runs, nil, 0o666))
+	require.NoError(t, os.Chmod(runs, 0o666))
+	_, stderr = command(t, 4, testbed.As(t, 65534, serviceCommand("start", "AS=root", "DIR=/tmp", "RUNS="+runs)))
+	assert.Contains(t, stderr, "only root may change that")
+	text, err := os.ReadFile(runs)
+	require.NoError(t, err)
+	assert.Equal(t, "main\n", string(text), "it launched nothing")
+	nothingLeft(t)
 }
 
 func TestInterruptedStartLeavesNothing(t *testing.T) {
@@ -294,6 +373,11 @@ func TestInterruptedStartLeavesNothing(t *testing.T) {
 	c := serviceCommand("start", "DO=privileged hangs")
 	require.NoError(t, c.Start())
 	testbed.Eventually(t, func() bool { _, err := os.Stat("/run/hangs"); return err == nil }, "the privileged action")
+	for _, pid := range testbed.Find("service") {
+		if pid != c.Process.Pid {
+			assert.Equal(t, testbed.ForksFirst(), testbed.Look(t, pid).PPID == c.Process.Pid, "the way that it was to go")
+		}
+	}
 	stdout, _ := command(t, 0, serviceCommand("status"))
 	assert.Equal(t, "svc is starting.\n", stdout)
 	_, stderr := command(t, 1, serviceCommand("start"))
@@ -449,11 +533,13 @@ func TestMarkerByHandStopsNoStatus(t *testing.T) {
 	assert.Contains(t, stderr, "the environment variable DAEMONIZE_BOOT was set")
 	assert.Equal(t, pid, testbed.One(t, "service"), "restart that cannot start stops nothing")
 	command(t, 0, serviceCommand("stop", marker+"="))
+	_, stderr = command(t, 1, serviceCommand("run", marker+"=1:2"))
+	assert.Contains(t, stderr, "the environment variable DAEMONIZE_BOOT was set")
 	nothingLeft(t)
 }
 
-// userProgram drives a Service by its methods, as a program with a command
-// line of its own.
+// methods drives a Service by its methods, as a program with a command line of
+// its own.
 var _ = testbed.Helper("methods", func() {
 	s, err := New(func(ctx context.Context, _ int) error { <-ctx.Done(); return nil }, &Config[int]{Name: "svc"})
 	if err != nil {
@@ -520,6 +606,8 @@ func TestStoppedSyslogdHoldsNothingUp(t *testing.T) {
 	}
 	require.Equal(t, unix.EAGAIN, err)
 
+	const lastWords = "panic: once\n"
+	require.NoError(t, os.WriteFile("/run/svc.crash", []byte(lastWords), 0o600))
 	began := time.Now()
 	command(t, 0, serviceCommand("start", "DO=says nothing"))
 	pid := testbed.One(t, "service")
@@ -527,6 +615,9 @@ func TestStoppedSyslogdHoldsNothingUp(t *testing.T) {
 	assert.Less(t, time.Since(began), 3*time.Second)
 	assert.Equal(t, 0, testbed.ExitOf(t, pid).ExitStatus(), "SIGTERM, not SIGKILL")
 	nothingLeft(t)
+	kept, err := os.ReadFile("/run/svc.crash")
+	require.NoError(t, err)
+	assert.Equal(t, lastWords, string(kept), "what could not be logged stays for the next start")
 	log.Signal(t, unix.SIGCONT)
 }
 

@@ -78,6 +78,7 @@ func TestKill9AtEveryStageOfAStart(t *testing.T) {
 			// Fork first, the launcher is the parent and has the status.
 			says, byParent := strings.CutSuffix(stderr.String(), ": signal: killed\n")
 			assert.Equal(t, fmt.Sprintf("svc: the daemon (pid %d) died before it was ready, %s", pid, stage.name), strings.TrimSuffix(says, "\n"))
+			assert.Equal(t, testbed.ForksFirst(), byParent)
 			if !byParent {
 				assert.Equal(t, unix.SIGKILL, testbed.ExitOf(t, pid).Signal())
 			}

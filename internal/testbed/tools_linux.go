@@ -50,7 +50,7 @@ func Find(argv0 string) []int {
 func One(t testing.TB, argv0 string) int {
 	t.Helper()
 	var pids []int
-	Eventually(t, func() bool { pids = Find(argv0); return len(pids) == 1 }, "one process %s, not %v", argv0, pids)
+	Eventually(t, func() bool { pids = Find(argv0); return len(pids) == 1 }, "one process %s, not %v", argv0, &pids)
 	return pids[0]
 }
 
@@ -58,7 +58,7 @@ func One(t testing.TB, argv0 string) int {
 func None(t testing.TB, argv0 string) {
 	t.Helper()
 	var pids []int
-	Eventually(t, func() bool { pids = Find(argv0); return len(pids) == 0 }, "no process %s, not %v", argv0, pids)
+	Eventually(t, func() bool { pids = Find(argv0); return len(pids) == 0 }, "no process %s, not %v", argv0, &pids)
 }
 
 // Subreaper makes this process adopt orphans, so that ExitOf can tell how

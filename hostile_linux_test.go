@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -50,6 +51,38 @@ func TestForgedHolderIsNotBelieved(t *testing.T) {
 	assert.True(t, testbed.Alive(forger.Process.Pid), "root's stop signalled it")
 	command(t, 0, serviceCommand("start", "DIR="+dir))
 	heldBy(t, dir+"/svc.pid", testbed.One(t, "service"))
+}
+
+// bystander is root's, has the claim and the removed pidfile open, and a lock
+// of another file.
+var _ = testbed.Helper("bystander", func() {
+	path := os.Args[1]
+	must(os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o600))
+	other := must(os.OpenFile(path+".other", os.O_RDONLY|os.O_CREATE, 0o600))
+	if unix.Flock(int(other.Fd()), unix.LOCK_EX) != nil || claim(path) < 0 || os.Remove(path) != nil {
+		panic("no bystander")
+	}
+	fmt.Println("up")
+	untilTerm()
+	runtime.KeepAlive(other)
+})
+
+func TestBystanderOfARemovedPidfileIsNotTheDaemon(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	bystander := testbed.Command("bystander", svcPidfile)
+	out, err := bystander.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, bystander.Start())
+	_, err = out.Read(make([]byte, 3))
+	require.NoError(t, err)
+
+	command(t, 3, serviceCommand("status"))
+	command(t, 0, serviceCommand("stop"))
+	assert.True(t, testbed.Alive(bystander.Process.Pid), "stop signalled it")
+	command(t, 0, serviceCommand("start"))
+	heldBy(t, svcPidfile, testbed.One(t, "service"))
 }
 
 func TestEndlessCrashFileHoldsNoStartUp(t *testing.T) {
