@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -53,36 +55,149 @@ func TestForgedHolderIsNotBelieved(t *testing.T) {
 	heldBy(t, dir+"/svc.pid", testbed.One(t, "service"))
 }
 
-// bystander is root's, has the claim and the removed pidfile open, and a lock
-// of another file.
+// bystander is root's, has the claim and a file at the pidfile's path, as its
+// argument says, and nobody is to take it for the daemon.
 var _ = testbed.Helper("bystander", func() {
-	path := os.Args[1]
-	must(os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o600))
-	other := must(os.OpenFile(path+".other", os.O_RDONLY|os.O_CREATE, 0o600))
-	if unix.Flock(int(other.Fd()), unix.LOCK_EX) != nil || claim(path) < 0 || os.Remove(path) != nil {
+	what := os.Args[1]
+	file, lock := svcPidfile, svcPidfile
+	mode, text := os.FileMode(0o600), strconv.Itoa(os.Getpid())
+	switch what {
+	case "another lock":
+		lock = "/run/another"
+	case "a file that its name calls deleted":
+		file = svcPidfile + " (deleted)"
+		lock = file
+	case "a file that anyone may open":
+		mode = 0o644
+	case "another's pid":
+		text = "1"
+	case "another file system":
+		runtime.LockOSThread()
+		for _, err := range []error{unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("tmpfs", "/run", "tmpfs", 0, "")} {
+			if err != nil {
+				panic(err)
+			}
+		}
+	}
+	open := func(path string) *os.File {
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			panic(err)
+		}
+		return must(os.Open(path))
+	}
+	open(file)
+	locked := open(lock)
+	if unix.Flock(int(locked.Fd()), unix.LOCK_EX) != nil || claim(svcPidfile) < 0 {
 		panic("no bystander")
+	}
+	if what != "a file that its name calls deleted" && os.Remove(file) != nil {
+		panic("not removed")
 	}
 	fmt.Println("up")
 	untilTerm()
-	runtime.KeepAlive(other)
+	runtime.KeepAlive(locked)
 })
 
-func TestBystanderOfARemovedPidfileIsNotTheDaemon(t *testing.T) {
+// TestBystanderWithAPidfileIsNotTheDaemon: nor is a file of root's that another
+// user can have opened, in a mount namespace of his own, until root replaces it.
+func TestBystanderWithAPidfileIsNotTheDaemon(t *testing.T) {
+	for _, what := range []string{"another lock", "a file that its name calls deleted", "a file that anyone may open", "another's pid", "another file system"} {
+		t.Run(what, func(t *testing.T) {
+			if !isolateRoot(t) {
+				return
+			}
+			bystander := testbed.Command("bystander", what)
+			bystander.Stderr = os.Stderr
+			out, err := bystander.StdoutPipe()
+			require.NoError(t, err)
+			require.NoError(t, bystander.Start())
+			_, err = out.Read(make([]byte, 3))
+			require.NoError(t, err)
+
+			command(t, 3, serviceCommand("status"))
+			command(t, 0, serviceCommand("stop"))
+			assert.True(t, testbed.Alive(bystander.Process.Pid), "stop signalled it")
+			command(t, 0, serviceCommand("start"))
+			heldBy(t, svcPidfile, testbed.One(t, "service"))
+		})
+	}
+}
+
+// TestManyLocksAreOneLook: the claim taken, whoever looks for a removed pidfile
+// reads the descriptors of each process once, however many locks it has.
+func TestManyLocksAreOneLook(t *testing.T) {
 	if !isolateRoot(t) {
 		return
 	}
-	bystander := testbed.Command("bystander", svcPidfile)
-	out, err := bystander.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, bystander.Start())
-	_, err = out.Read(make([]byte, 3))
-	require.NoError(t, err)
-
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 4096, Max: 4096}))
+	for i := range 3000 {
+		f, err := os.Create(fmt.Sprint("/run/", i))
+		require.NoError(t, err)
+		defer f.Close()
+		require.NoError(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
+	}
+	fd := claim(svcPidfile)
+	require.NotEqual(t, -1, fd)
+	defer unix.Close(fd)
+	began := time.Now()
 	command(t, 3, serviceCommand("status"))
-	command(t, 0, serviceCommand("stop"))
-	assert.True(t, testbed.Alive(bystander.Process.Pid), "stop signalled it")
-	command(t, 0, serviceCommand("start"))
-	heldBy(t, svcPidfile, testbed.One(t, "service"))
+	assert.Less(t, time.Since(began), 5*time.Second, "nine million looks take a minute")
+}
+
+// TestWithoutPtraceRootHasItsVerbs: the capabilities that root has in a
+// container do not let it look into the daemon's descriptors.
+func TestWithoutPtraceRootHasItsVerbs(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	verb := func(v string) *exec.Cmd {
+		return testbed.Command("without-capability", fmt.Sprint(unix.CAP_SYS_PTRACE), "service", v)
+	}
+	log := startSyslogd(t)
+	command(t, 0, verb("start"))
+	pid := testbed.One(t, "service")
+	stdout, _ := command(t, 0, verb("status"))
+	assert.Equal(t, fmt.Sprintf("svc is running (pid %d).\n", pid), stdout)
+	_, stderr := command(t, 1, verb("start"))
+	assert.Contains(t, stderr, fmt.Sprintf("(pid %d holds /var/run/svc.pid)", pid))
+	command(t, 0, verb("reload"))
+	log.has(t, "reloading")
+	command(t, 0, verb("restart"))
+	command(t, 0, verb("stop"))
+	nothingLeft(t)
+}
+
+// TestListOfLocksIsNotBelievedOfALaterProcess: one that was started after the
+// pidfile was written has only got the daemon's pid, while a child of the daemon
+// keeps the lock.
+func TestListOfLocksIsNotBelievedOfALaterProcess(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	c := exec.Command(testbed.Package(t, "flock", "util-linux"), "-x", "-n", svcPidfile, "sleep", "1005")
+	require.NoError(t, os.WriteFile(svcPidfile, nil, 0o600))
+	require.NoError(t, c.Start())
+	pid := c.Process.Pid
+	require.NoError(t, os.WriteFile(svcPidfile, []byte(strconv.Itoa(pid)), 0o600))
+	info, err := os.Stat(svcPidfile)
+	require.NoError(t, err)
+	testbed.Eventually(t, func() bool {
+		locks, err := writeLocks()
+		return err == nil && locks[lockKey(info)] == pid
+	}, "the lock")
+	for written, believed := range map[time.Duration]bool{-time.Second: false, 0: true} {
+		require.NoError(t, os.Chtimes(svcPidfile, time.Time{}, time.Now().Add(written)))
+		info, err := os.Stat(svcPidfile)
+		require.NoError(t, err)
+		ours, err := holdsUnseen(pid, info, unix.EACCES)
+		require.NoError(t, err)
+		assert.Equal(t, believed, ours, "written at %v", written)
+	}
+	require.NoError(t, os.Chtimes(svcPidfile, time.Time{}, time.Now().Add(-time.Second)))
+	stop := testbed.Command("without-capability", fmt.Sprint(unix.CAP_SYS_PTRACE), "service", "stop")
+	stop.Env = append(stop.Env, "STOP_TIMEOUT_MS=200")
+	command(t, 1, stop)
+	assert.True(t, testbed.Alive(pid))
 }
 
 func TestEndlessCrashFileHoldsNoStartUp(t *testing.T) {

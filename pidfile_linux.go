@@ -3,13 +3,16 @@ package daemonize
 // What Linux knows of locks and processes: pidfds, /proc/locks, /proc/PID/fdinfo.
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -52,23 +55,23 @@ func pidfdWait(pidfd int, deadline time.Time) bool {
 // locksFlock is true if the descriptor of the process has the exclusive
 // flock(2) lock of a daemon: proc_pid_fdinfo(5) lists a descriptor's locks, and
 // the flags that tell those of tidy.
-func locksFlock(pid int, fd string) bool {
+func locksFlock(pid int, fd string) (bool, error) {
 	info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%s", pid, fd))
 	if err != nil {
-		return false
+		return false, err
 	}
 	for line := range strings.Lines(string(info)) {
 		if octal, is := strings.CutPrefix(line, "flags:\t"); is {
 			if flags, err := strconv.ParseUint(strings.TrimSpace(octal), 8, 32); err == nil && flags&unix.O_APPEND != 0 {
-				return false
+				return false, nil
 			}
 		}
 		// "lock:	1: FLOCK  ADVISORY  WRITE 640 00:19:1234 0 EOF"
 		if f := strings.Fields(line); len(f) > 4 && f[0] == "lock:" && f[2] == "FLOCK" && f[4] == "WRITE" {
-			return true
+			return true, nil
 		}
 	}
-	return false
+	return false, nil
 }
 
 // holds is true if the process that is pid here has file open and the
@@ -85,19 +88,78 @@ func holds(pid int, file *os.File) (bool, error) {
 		_, err := os.Stat("/proc/self")
 		return errors.Is(err, fs.ErrNotExist), nil
 	}
+	denied := err
+	for _, e := range entries {
+		info, err := os.Stat(fds + e.Name())
+		if err == nil && os.SameFile(info, ours) {
+			var locked bool
+			if locked, err = locksFlock(pid, e.Name()); locked {
+				return true, nil
+			}
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			denied = err
+		}
+	}
+	if errors.Is(denied, fs.ErrPermission) {
+		return holdsUnseen(pid, ours, denied)
+	}
+	return false, denied
+}
+
+// holdsUnseen is holds where we may not look into the process, as root may not
+// without CAP_SYS_PTRACE, in containers above all. The kernel's list of locks names
+// who took the lock. That it is this process, and not a later one of that pid
+// (a child of the daemon may have kept the lock), shows by its start, which
+// must be before the pidfile was written.
+func holdsUnseen(pid int, file fs.FileInfo, denied error) (bool, error) {
+	locks, err := writeLocks()
 	if err != nil {
 		return false, err
 	}
-	for _, e := range entries {
-		if info, err := os.Stat(fds + e.Name()); err == nil && os.SameFile(info, ours) && locksFlock(pid, e.Name()) {
-			return true, nil
-		}
+	by, listed := locks[lockKey(file)]
+	if !listed { // not under that device number
+		return false, fmt.Errorf("%w; is CAP_SYS_PTRACE missing?", denied)
 	}
-	return false, nil
+	if by != pid {
+		return false, nil
+	}
+	started, err := startOf(pid)
+	return err == nil && started.Before(file.ModTime().Add(100*time.Millisecond)), err
 }
 
-// writeLocks lists the pids that have exclusive flock(2) locks, by
-// "MAJOR:MINOR:INODE" of the file.
+// startOf is when the process started, to some hundredths of a second.
+func startOf(pid int) (time.Time, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return time.Time{}, err
+	}
+	const start, hertz = 22 - 3, 100 // of the fields behind the name; see proc_pid_stat(5) and time(7)
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) <= start {
+		return time.Time{}, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
+	}
+	ticks, err := strconv.ParseInt(fields[start], 10, 64)
+	if err != nil {
+		return time.Time{}, err
+	}
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		return time.Time{}, os.NewSyscallError("clock_gettime", err)
+	}
+	return time.Now().Add(time.Duration(ticks)*(time.Second/hertz) - time.Duration(now.Nano())), nil
+}
+
+// lockKey is how /proc/locks names a file, "MAJOR:MINOR:INODE", unless it is on
+// a file system whose device number stat(2) does not tell, as btrfs and
+// overlayfs.
+func lockKey(file fs.FileInfo) string {
+	st := file.Sys().(*syscall.Stat_t)
+	return fmt.Sprintf("%02x:%02x:%d", unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev)), st.Ino)
+}
+
+// writeLocks lists the pids that have exclusive flock(2) locks, by the file's
+// lockKey.
 func writeLocks() (map[string]int, error) {
 	text, err := os.ReadFile("/proc/locks")
 	if err != nil {
@@ -118,8 +180,7 @@ func writeLocks() (map[string]int, error) {
 }
 
 // lockHolder is the pid that has the exclusive lock on the file at path, 0 for
-// none. Of file systems whose device numbers stat(2) does not tell, as
-// btrfs and overlayfs, it says nothing.
+// none. Where there may be no lockKey, it says nothing.
 func lockHolder(path string) (int, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -129,8 +190,7 @@ func lockHolder(path string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	st := info.Sys().(*syscall.Stat_t)
-	pid := locks[fmt.Sprintf("%02x:%02x:%d", unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev)), st.Ino)]
+	pid := locks[lockKey(info)]
 	var system unix.Statfs_t
 	if err := unix.Statfs(path, &system); err != nil {
 		return 0, os.NewSyscallError("statfs", err)
@@ -184,24 +244,52 @@ func findDeletedHolder(path string) int {
 	if err != nil {
 		return 0
 	}
+	parent, err := os.Stat(dir)
+	if err != nil {
+		return 0
+	}
 	was := filepath.Join(dir, filepath.Base(path)) + " (deleted)"
-	for _, pid := range locks {
+	// Anyone may have the claim, locks and descriptors, as many as they like.
+	deadline := time.Now().Add(lockPatience)
+	for _, pid := range slices.Compact(slices.Sorted(maps.Values(locks))) {
 		fds := fmt.Sprintf("/proc/%d/fd/", pid)
 		entries, err := os.ReadDir(fds)
 		if err != nil {
 			continue // not ours to look at
 		}
 		for _, e := range entries {
-			if to, err := os.Readlink(fds + e.Name()); err != nil || to != was {
-				continue
-			}
-			info, err := os.Stat(fds + e.Name())
-			// Anyone can have that path in a mount namespace of their own, but not
-			// a file of root's or ours there.
-			if err == nil && info.Sys().(*syscall.Stat_t).Nlink == 0 && checkPidfile(path, info) == nil && locksFlock(pid, e.Name()) {
+			if to, err := os.Readlink(fds + e.Name()); err == nil && to == was && wasPidfile(pid, e.Name(), parent) {
 				return pid
+			}
+			if time.Now().After(deadline) {
+				return 0
 			}
 		}
 	}
 	return 0
+}
+
+// wasPidfile is true if that descriptor of the process is a removed pidfile
+// from the directory, which it has locked and which names it. Anyone can have
+// that path in a mount namespace of their own, and many a file of root's there,
+// but none that only root may open. Another container, which may share the
+// directory or the name of the claim, has other pids.
+func wasPidfile(pid int, fd string, directory fs.FileInfo) bool {
+	name := fmt.Sprintf("/proc/%d/fd/%s", pid, fd)
+	info, err := os.Stat(name)
+	if err != nil || info.Mode().Perm()&0o077 != 0 || checkPidfile(name, info) != nil {
+		return false
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	if st.Nlink != 0 || st.Dev != directory.Sys().(*syscall.Stat_t).Dev {
+		return false
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	named, _ := readPID(f)
+	locked, _ := locksFlock(pid, fd)
+	return named == pid && locked
 }

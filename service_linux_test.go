@@ -299,13 +299,13 @@ func TestStartThatFails(t *testing.T) {
 	}
 }
 
-// without-setuid becomes another helper, without CAP_SETUID.
-var _ = testbed.Helper("without-setuid", func() {
+// without-capability becomes another helper, without that capability.
+var _ = testbed.Helper("without-capability", func() {
 	runtime.LockOSThread()
-	if err := unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SETUID, 0, 0, 0); err != nil {
+	if err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(must(strconv.Atoi(os.Args[1]))), 0, 0, 0); err != nil {
 		panic(err)
 	}
-	execHelper(os.Args[1:])
+	execHelper(os.Args[2:])
 })
 
 // TestNoActionRunsAfterAFailedDrop: neither as root nor half way.
@@ -315,7 +315,7 @@ func TestNoActionRunsAfterAFailedDrop(t *testing.T) {
 	}
 	log := startSyslogd(t)
 	for _, verb := range []string{"start", "run"} {
-		_, stderr := command(t, 4, testbed.Command("without-setuid", "service", verb))
+		_, stderr := command(t, 4, testbed.Command("without-capability", fmt.Sprint(unix.CAP_SETUID), "service", verb))
 		assert.Contains(t, stderr, "become user daemon (uid 1, gid 1): setresuid: operation not permitted; it needs CAP_SETUID", verb)
 		log.has(t, "setresuid: operation not permitted")
 		nothingLeft(t)
