@@ -6,7 +6,6 @@ package daemonize
 
 import (
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"unsafe"
@@ -22,7 +21,7 @@ func madeBy(fd, pid int) bool {
 
 // nameProcess undoes that exec of /proc/self/exe named us "exe".
 func nameProcess() {
-	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(origin.args[0])), 0)
+	_ = os.WriteFile("/proc/self/comm", []byte(programName()), 0)
 }
 
 // cleanSignals gives this thread, and what it starts until release, default

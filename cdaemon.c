@@ -117,7 +117,8 @@ static void clean_signals(void)
 /* fork(2) would end the threads that a library has started before us, and
  * leave what they had locked. libc knows of its own; the directory, which has
  * a link for each, tells whether they are still there. (By the directory
- * alone, an emulator's own threads would count.) */
+ * alone, an emulator's own threads would count: with a libc that does not know,
+ * there is no telling.) */
 static int has_threads(void)
 {
 #ifdef CD_KNOWS_THREADS
@@ -211,31 +212,39 @@ __attribute__((constructor)) static void boot(void)
 extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *);
 #endif
 
-static int not_for_forks = -1;
+static int not_for_forks[2] = { -1, -1 };
 
 static void close_in_fork(void)
 {
-	if (not_for_forks >= 0)
-		(void)close(not_for_forks);
-	not_for_forks = -1; /* in the child's children the number is another file's */
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (not_for_forks[i] >= 0)
+			(void)close(not_for_forks[i]);
+		not_for_forks[i] = -1; /* in the child's children the number is another file's */
+	}
 }
 
-int cd_close_in_forks(int fd)
+int cd_close_in_forks(int which, int fd)
 {
 	static int registered;
+	int e = 0;
 
-	not_for_forks = fd;
+	not_for_forks[which] = fd;
 	if (registered || fd < 0)
 		return 0;
-	registered = 1;
 #ifdef __GLIBC__
 	/* pthread_atfork(3) is in no shared object, only in libc_nonshared.a,
 	 * which internal linking does not know; this is what it calls, and the
 	 * LSB has it. */
-	return __register_atfork(NULL, NULL, close_in_fork, NULL);
+	e = __register_atfork(NULL, NULL, close_in_fork, NULL);
 #else
-	return pthread_atfork(NULL, NULL, close_in_fork);
+	e = pthread_atfork(NULL, NULL, close_in_fork);
 #endif
+	registered = e == 0;
+	if (e != 0)
+		not_for_forks[which] = -1;
+	return e;
 }
 
 /* --- syslog(3) --- */
@@ -247,14 +256,15 @@ void cd_openlog(const char *ident, int length, int option, int facility)
 	char *tag = tags[next];
 
 	next = !next;
-	memcpy(tag, ident, (size_t)length);
+	if (length > 0) /* else Go's pointer may be NULL */
+		memcpy(tag, ident, (size_t)length);
 	tag[length] = '\0';
 	openlog(tag, option, facility);
 }
 
 void cd_syslog(int priority, const char *message, int length)
 {
-	syslog(priority, "%.*s", length, message);
+	syslog(priority, "%.*s", length, length > 0 ? message : "");
 }
 
 /* --- accounts: getpwnam(3), getgrnam(3) --- */

@@ -25,7 +25,7 @@ enum {
 	                 * Go has checked anything */
 };
 
-/* A message on the report socket; report.go has the same layout. len bytes of
+/* A message on the report socket; frame.go has the same layout. len bytes of
  * text follow it. Both ends are the same program: native byte order. */
 struct cd_frame {
 	uint8_t kind;  /* 'b' booted, 'f' failed before Go; the rest is Go's own, and forkfirst's */
@@ -49,9 +49,10 @@ int cd_boot_result(int *fd);
 int cd_forkfirst(void);
 
 /* cd_close_in_forks has fd closed in children that C code forks: exec closes
- * it by its close-on-exec flag, a bare fork(2) would share our lock. One
- * descriptor at a time; -1 for none. Called by Go in the daemon. */
-int cd_close_in_forks(int fd);
+ * it by its close-on-exec flag, a bare fork(2) would share our lock, or the
+ * launcher's socket. which is 0 or 1: there is room for two; fd -1 for none.
+ * Called by Go in the daemon, not twice at a time. */
+int cd_close_in_forks(int which, int fd);
 
 /* --- syslog(3) --- */
 

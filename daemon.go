@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -153,7 +152,7 @@ func Detach(nochdir, noclose bool) (ready func(error), err error) {
 	}
 	return func(err error) {
 		if err != nil {
-			s.fail(exitFailed, err)
+			s.fail(exitFailed, errors.New(err.Error())) // no *RunningError, which would return in the launcher
 			return
 		}
 		s.ready()
@@ -191,7 +190,7 @@ func mayLaunch() error {
 	case os.Getpid() == 1:
 		return errors.New("daemonize: this is PID 1, the init of a container, which ends when it ends: stay in the foreground (the command run)")
 	case secureMode():
-		return &fs.PathError{Op: "daemonize", Path: "set-user-ID or set-group-ID program (its caller could choose what becomes a daemon: start it as that user instead)", Err: unix.EPERM}
+		return &fs.PathError{Op: "daemonize", Path: "set-user-ID or set-group-ID program, or one with file capabilities, see getcap(8) (its caller could choose what becomes a daemon: start it as that user instead, or as root with PrivilegedAction)", Err: unix.EPERM}
 	}
 	return nil
 }
@@ -238,7 +237,6 @@ func launch(noclose bool, watch func(stage string)) error {
 		Env:   append(slices.Clip(origin.env), fmt.Sprintf("%s=%d:%d", marker, os.Getpid(), 3)),
 		Files: []*os.File{null, null, theirStderr, theirs},
 	})
-	runtime.KeepAlive(theirs)
 	if err != nil {
 		hint := "is /proc mounted, and the number of processes below ulimit -u?"
 		if errors.Is(err, unix.EACCES) {
@@ -266,7 +264,8 @@ func openNull() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info, err := f.Stat(); err != nil || info.Mode()&fs.ModeCharDevice == 0 {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || !isNull(&st) {
 		f.Close()
 		return nil, &fs.PathError{Op: "open", Path: os.DevNull, Err: unix.ENODEV}
 	}
@@ -296,7 +295,11 @@ func attach(name string, nochdir, noclose bool, abandoned func()) (*starter, err
 	s := &starter{name: name, report: pollable(boot.report, "report"), noclose: noclose, forked: forkedFirst(),
 		abandoned: abandoned, seen: func(string) {}, over: func() {}}
 	s.stage("after it reached the call that makes it a daemon")
-	if err := s.enter(nochdir); err != nil {
+	err := s.enter(nochdir)
+	if err == nil {
+		err = sysCloseInForks(forkReport, boot.report)
+	}
+	if err != nil {
 		s.fail(exitFailed, err)
 		return nil, err
 	}
@@ -412,6 +415,7 @@ func (s *starter) refuse(code int, err error) {
 func (s *starter) verdict(f frame) error {
 	s.done = true
 	err := writeFrame(s.report, f)
+	_ = sysCloseInForks(forkReport, -1)
 	s.report.Close()
 	return err
 }

@@ -29,8 +29,8 @@ func sysBoot(_ string, seen bool) bootResult {
 }
 
 // sysCloseInForks has C's fork(2) not take fd along; exec does not anyway.
-func sysCloseInForks(fd int) error {
-	if e := C.cd_close_in_forks(C.int(fd)); e != 0 {
+func sysCloseInForks(which, fd int) error {
+	if e := C.cd_close_in_forks(C.int(which), C.int(fd)); e != 0 {
 		return syscall.Errno(e)
 	}
 	return nil

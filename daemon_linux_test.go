@@ -277,6 +277,9 @@ var _ = testbed.Launcher("starter", func() {
 		ready(errors.New("the port is taken"))
 		ready(nil)
 		os.Exit(3)
+	case "runs":
+		ready(&RunningError{Pidfile: "/its/own.pid", PID: 7})
+		os.Exit(3)
 	case "dies":
 		_ = unix.Kill(os.Getpid(), unix.SIGKILL)
 	case "late":
@@ -310,6 +313,7 @@ func TestLauncherTellsTheTruth(t *testing.T) {
 		{what: "ready", daemon: true},
 		{what: "late", daemon: true, err: "never seen\n"},
 		{what: "fails", code: 1, stderr: "what led to it\nstarter: the port is taken\n"},
+		{what: "runs", code: 1, stderr: "starter: PID file exists. Process already running? (pid 7 holds /its/own.pid)\n"},
 		{what: "dies", code: 1, stderr: "starter: the daemon (pid %d) died before it was ready, after it reached the call that makes it a daemon\n", how: ": signal: killed"},
 		{what: "exit0", code: 1, stderr: "err before\nstarter: the daemon (pid %d) ended before it reached the call that makes it one: main returned, exited or panicked first\n", out: "out before\n", how: ": exit status 0"},
 		{what: "return", code: 1, stderr: "err before\nstarter: the daemon (pid %d) ended before it reached the call that makes it one: main returned, exited or panicked first\n", out: "out before\n", how: ": exit status 0"},
@@ -641,6 +645,15 @@ func TestSetuidProgramRefuses(t *testing.T) {
 	run.Path, run.Dir, run.SysProcAttr = cmd.Path, cmd.Dir, cmd.SysProcAttr
 	_, stderr := command(t, 4, run)
 	assert.Contains(t, stderr, "set-user-ID or set-group-ID program (its caller chooses its name and environment")
+
+	// Its caller must not choose whose pidfile goes.
+	require.NoError(t, os.WriteFile("/run/sshd.pid", nil, 0o600))
+	stop := testbed.Command("unnamed", "stop")
+	stop.Args[0] = "/usr/sbin/sshd"
+	stop.Path, stop.Dir, stop.SysProcAttr = cmd.Path, cmd.Dir, cmd.SysProcAttr
+	_, stderr = command(t, 6, stop)
+	assert.Contains(t, stderr, "has no name but the one that its caller chooses: set Name")
+	assert.FileExists(t, "/run/sshd.pid")
 }
 
 // shut closes some of descriptors 0 to 2, then becomes another helper.
@@ -681,6 +694,9 @@ func TestBrokenSurroundings(t *testing.T) {
 		}},
 		{"/dev/null is a regular file", "open /dev/null: no such device", func(t *testing.T) {
 			require.NoError(t, unix.Unmount("/dev/null", unix.MNT_DETACH))
+		}},
+		{"/dev/null is another device", "open /dev/null: no such device", func(t *testing.T) {
+			require.NoError(t, unix.Mount("/dev/zero", "/dev/null", "", unix.MS_BIND, ""))
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -33,7 +33,7 @@ func parseMark(value string) (mark, bool) {
 	var n [3]int
 	for i, f := range fields {
 		v, err := strconv.ParseUint(f, 10, 31)
-		if err != nil || strings.HasPrefix(f, "+") {
+		if err != nil {
 			return mark{}, false
 		}
 		n[i] = int(v)
@@ -108,4 +108,4 @@ type rawWriter int
 func (fd rawWriter) Write(b []byte) (int, error) { return unix.Write(int(fd), b) }
 
 // sysCloseInForks: without C every fork is followed by exec, which closes fd.
-func sysCloseInForks(int) error { return nil }
+func sysCloseInForks(int, int) error { return nil }

@@ -37,6 +37,12 @@ type frame struct {
 
 const frameHeader = 8
 
+// What a child that C code forks must not have: see sysCloseInForks.
+const (
+	forkLock   = iota // the pidfile, whose lock would outlive us
+	forkReport        // the report, on whose end the launcher waits
+)
+
 func writeFrame(w io.Writer, f frame) error {
 	if len(f.text) > 1<<16-1 {
 		f.text = f.text[:1<<16-1]

@@ -200,6 +200,42 @@ func TestListOfLocksIsNotBelievedOfALaterProcess(t *testing.T) {
 	assert.True(t, testbed.Alive(pid))
 }
 
+// TestPidfileLeftReadableIsNobodysToLock: who may read a file may lock it.
+func TestPidfileLeftReadableIsNobodysToLock(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	flock := testbed.Package(t, "flock", "util-linux")
+	require.NoError(t, os.WriteFile(svcPidfile, []byte("1"), 0o644))
+	command(t, 0, serviceCommand("start"))
+	heldBy(t, svcPidfile, testbed.One(t, "service"))
+	command(t, 0, serviceCommand("stop"))
+
+	for _, how := range []string{"-s", "-x"} {
+		require.NoError(t, os.WriteFile(svcPidfile, []byte("640"), 0o644))
+		c := exec.Command(flock, how, "-n", svcPidfile, "sh", "-c", "echo locked; sleep 1006")
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		out, err := c.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, c.Start())
+		_, err = out.Read(make([]byte, 7))
+		require.NoError(t, err)
+		_, stderr := command(t, 1, serviceCommand("start"))
+		if how == "-s" {
+			assert.Equal(t, "svc: pidfile /var/run/svc.pid: others keep it locked, or replace it all the time: see who has it open (fuser), then start again\n", stderr)
+			info, err := os.Stat(svcPidfile)
+			require.NoError(t, err)
+			assert.Equal(t, os.FileMode(0o600), info.Mode(), "nobody else may")
+		} else {
+			assert.Contains(t, stderr, "svc: /var/run/svc.pid is locked, but not by process 640 here, which it names: ")
+		}
+		testbed.None(t, "service")
+		require.NoError(t, os.Remove(svcPidfile)) // what an administrator does
+		command(t, 0, serviceCommand("start"))
+		command(t, 0, serviceCommand("stop"))
+	}
+}
+
 func TestEndlessCrashFileHoldsNoStartUp(t *testing.T) {
 	if !isolateRoot(t) {
 		return

@@ -46,6 +46,11 @@ func unixSocket(kind int) (int, error) {
 	return unix.Socket(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
 }
 
+// isNull is true for the device that /dev/null must be.
+func isNull(st *unix.Stat_t) bool {
+	return st.Mode&unix.S_IFMT == unix.S_IFCHR && uint64(st.Rdev) == unix.Mkdev(1, 3)
+}
+
 // dup2 is dup2(2), which newer architectures lack.
 func dup2(from, to int) error {
 	if from == to {

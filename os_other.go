@@ -46,6 +46,9 @@ func unixSocket(kind int) (int, error) {
 	return fd, err
 }
 
+// isNull is true for what may be /dev/null: numbers differ from system to system.
+func isNull(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFCHR }
+
 func dup2(from, to int) error { return unix.Dup2(from, to) }
 
 // secureMode is true in a set-user-ID or set-group-ID program.

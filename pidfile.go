@@ -110,7 +110,12 @@ func acquire(path string) (*pidfile, error) {
 			return p, nil
 		case errors.Is(err, errAgain) && time.Now().Before(deadline.Add(lockPatience)):
 		case errors.As(err, &running) && running.PID == 0 && time.Now().Before(deadline):
-		case errors.As(err, &running) && running.PID != 0 && !stillHolds(path, running.PID) && time.Now().Before(deadline.Add(lockPatience)):
+		case errors.As(err, &running) && running.PID != 0 && !stillHolds(path, running.PID):
+			if time.Now().After(deadline.Add(lockPatience)) {
+				return nil, elsewhere(path, running.PID)
+			}
+		case errors.Is(err, errAgain):
+			return nil, fmt.Errorf("pidfile %s: others keep it locked, or replace it all the time: see who has it open (fuser), then start again", path)
 		default:
 			return nil, err
 		}
@@ -142,7 +147,7 @@ type tryAgain string
 
 func (e tryAgain) Error() string { return string(e) }
 
-const errAgain tryAgain = "the pidfile changes all the time"
+const errAgain tryAgain = "the pidfile was removed or replaced just now"
 
 func tryAcquire(path string) (*pidfile, error) {
 	f, err := openPidfile(path, os.O_RDONLY|os.O_CREATE|os.O_EXCL)
@@ -168,8 +173,8 @@ func tryAcquire(path string) (*pidfile, error) {
 		}
 		p.claim = claim(path) // who had it perhaps only looked
 	}
-	if err := sysCloseInForks(int(f.Fd())); err != nil {
-		f.Close()
+	if err := sysCloseInForks(forkLock, int(f.Fd())); err != nil {
+		p.remove()
 		return nil, fmt.Errorf("pthread_atfork: %w", err)
 	}
 	return p, nil
@@ -184,7 +189,11 @@ func (p *pidfile) lock() error {
 		pid, _ := readPID(p.file)
 		return &RunningError{p.path, pid}
 	}
-	// No daemon holds it, and none can while we share it.
+	// No daemon holds it, and none can while we share it. Who may read it may lock
+	// it, and keep us out: an older one may have been left readable.
+	if err := p.file.Chmod(0o600); err != nil {
+		return fmt.Errorf("pidfile: %w", err)
+	}
 	if err := p.write(""); err != nil {
 		return err
 	}
@@ -225,7 +234,7 @@ func (p *pidfile) remove() {
 	if p.isInPlace() {
 		_ = os.Remove(p.path) // a daemon without the right leaves it: it is stale by proof
 	}
-	_ = sysCloseInForks(-1)
+	_ = sysCloseInForks(forkLock, -1)
 	p.file.Close()
 	if p.claim >= 0 {
 		unix.Close(p.claim)
@@ -339,10 +348,11 @@ func checkPidfile(path string, info fs.FileInfo) error {
 }
 
 // checkDirectory refuses directories in which a third party could put a
-// pidfile in place of ours.
+// pidfile in place of ours. It looks at this one alone: those above it are the
+// administrator's.
 func checkDirectory(dir string) error {
 	refuse := func(format string, args ...any) error {
-		return &configError{fmt.Errorf("pidfile directory "+dir+": "+format, args...)}
+		return &configError{fmt.Errorf("pidfile directory %s: %w", dir, fmt.Errorf(format, args...))}
 	}
 	if !filepath.IsAbs(dir) {
 		return refuse("not an absolute path: the daemon's working directory is /")
@@ -435,7 +445,7 @@ func tryProbe(path string) (Status, error) {
 
 // elsewhere is a lock whose holder is not to be seen.
 func elsewhere(path string, pid int) error {
-	return tryAgain(fmt.Sprintf("%s is locked, but not by process %d here, which it names: a daemon of another container holds it, or a child that the daemon left", path, pid))
+	return tryAgain(fmt.Sprintf("%s is locked, but not by process %d here, which it names: a daemon of another container holds it, a child that the daemon left, or somebody else who may read it", path, pid))
 }
 
 // probeUnprivileged asks the kernel's list of locks: the file is not ours to open.

@@ -11,7 +11,6 @@ import (
 	"math"
 	"os"
 	"os/user"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -84,7 +83,10 @@ func Getgrnam(name string) (*Group, error) {
 // only together with a seccomp(2) filter. It allows everything, costs about ten
 // nanoseconds a system call, and shows as "Seccomp: 2" in /proc/PID/status.
 func DropPrivileges(user, group string) error {
-	a, err := resolveAccount(filepath.Base(os.Args[0]), user, group)
+	if secureMode() && (user == "" || group == "") {
+		return errors.New("daemonize: a set-user-ID or set-group-ID program has no name but the one that its caller chooses: name the user and the group")
+	}
+	a, err := resolveAccount(programName(), user, group)
 	if err != nil {
 		return err
 	}
@@ -126,7 +128,7 @@ func numericID(s string) (int, bool, error) {
 		return 0, false, nil
 	}
 	id, err := strconv.ParseUint(s, 10, 64)
-	if err != nil || id > maxID || int(id) < 0 || uint64(int(id)) != id {
+	if err != nil || id > maxID || uint64(int(id)) != id {
 		return 0, true, &configError{fmt.Errorf("daemonize: id %s is out of range: ids go from 0 to %d", s, min(maxID, uint64(math.MaxInt)))}
 	}
 	return int(id), true, nil
@@ -367,7 +369,8 @@ func refused(call, capability string, err error) error {
 	return fmt.Errorf("%w%s", os.NewSyscallError(call, err), hint)
 }
 
-// environment sets what a login would, and leaves nothing of root's.
+// environment sets what names the user, as a login would. SHELL, MAIL and
+// whatever else root had stay.
 func (a *account) environment() error {
 	home := a.home
 	if home == "" {

@@ -7,7 +7,7 @@ package daemonize
 // does not compile.
 var (
 	_ func(marker string, seen bool) bootResult = sysBoot
-	_ func(fd int) error                        = sysCloseInForks
+	_ func(which, fd int) error                 = sysCloseInForks
 
 	_ func(ident string, options Option, facility Priority) = sysOpenlog
 	_ func(priority Priority, message string)               = sysSyslog

@@ -183,6 +183,9 @@ func New[T any](action func(context.Context, T) error, config *Config[T]) (*Serv
 // complete checks the fields and puts the defaults in.
 func (s *service) complete(directory string) error {
 	if s.name == "" {
+		if secureMode() {
+			return errCallersName
+		}
 		s.name = programName()
 	}
 	if err := checkName(s.name); err != nil {
@@ -215,6 +218,9 @@ func (s *service) complete(directory string) error {
 	}
 	return nil
 }
+
+// errCallersName: stop would remove the pidfile of whatever daemon the caller likes.
+var errCallersName = &configError{errors.New("daemonize: a set-user-ID or set-group-ID program, or one with file capabilities, has no name but the one that its caller chooses: set Name")}
 
 // checkName refuses what cannot name a file and a syslog tag.
 func checkName(name string) error {
@@ -249,7 +255,7 @@ func checkName(name string) error {
 // If the Go runtime ends the daemon, after a panic in a goroutine of its own,
 // concurrent map writes or a signal in C code, what it prints is kept in
 // NAME.crash beside the pidfile (debug.SetCrashOutput): Status shows the first
-// line, and the next Start or Run writes all of it to syslog and clears it. A
+// line, and the next Start or Run writes it, up to 256 KiB, to syslog and clears it. A
 // clean end leaves no such file; where the daemon's user has no right to unlink
 // it, Stop does, if it is empty.
 func (s *Service[T]) Start() error { return s.s.start(nil) }

@@ -57,6 +57,9 @@ var _ = testbed.Helper("service", func() {
 				return "a listener", err
 			case "privileged is denied":
 				return "", unix.EACCES
+			case "privileged forks and exits":
+				testbed.Fork()
+				os.Exit(3)
 			case "privileged removes the pidfile":
 				return "", os.Remove(svcPidfile)
 			}
@@ -349,8 +352,8 @@ func TestWhatCannotStartIsNotStoppedFirst(t *testing.T) {
 	pid := testbed.One(t, "service")
 	_, stderr := command(t, 6, serviceCommand("restart", "AS=nobody-here"))
 	assert.Contains(t, stderr, "nonexistent user nobody-here")
-	_, stderr = command(t, 6, serviceCommand("restart", "DIR=/run/missing"))
-	assert.Contains(t, stderr, "pidfile directory /run/missing: does not exist")
+	_, stderr = command(t, 6, serviceCommand("restart", "DIR=/run/100%done"))
+	assert.Equal(t, "svc: pidfile directory /run/100%done: does not exist: create it, or set PidfileDirectory\n", stderr)
 	assert.Equal(t, pid, testbed.One(t, "service"))
 	heldBy(t, svcPidfile, pid)
 	command(t, 0, serviceCommand("stop"))
@@ -364,6 +367,21 @@ func TestWhatCannotStartIsNotStoppedFirst(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "main\n", string(text), "it launched nothing")
 	nothingLeft(t)
+}
+
+// TestChildOfAFailedStartHoldsNobodyUp: one that C code has forked would have
+// the report socket, on whose end the launcher waits.
+func TestChildOfAFailedStartHoldsNobodyUp(t *testing.T) {
+	if !isolateRoot(t) {
+		return
+	}
+	began := time.Now()
+	c := serviceCommand("start", "DO=privileged forks and exits")
+	c.WaitDelay = 100 * time.Millisecond // forked first, the child has our standard error
+	_, stderr := command(t, 1, c)
+	assert.Contains(t, stderr, "died before it was ready, while it ran its privileged action")
+	assert.Less(t, time.Since(began), 5*time.Second)
+	command(t, 0, serviceCommand("start"))
 }
 
 func TestInterruptedStartLeavesNothing(t *testing.T) {

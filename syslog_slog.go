@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"unicode"
 	"unicode/utf8"
@@ -21,8 +22,8 @@ import (
 //
 //	disk almost full path=/var used=0.97 mount.type=ext4
 //
-// A message with control characters is quoted, as such values are, so that it
-// stays one line. Level and time are syslog's to tell, so they are left out
+// A message with control characters, or that is not UTF-8, is quoted, as such
+// values are, so that it stays one line. Level and time are syslog's to tell, so they are left out
 // of the text, and the source too unless AddSource is set. ReplaceAttr
 // sees them all the same: a level or time that it changes is written as an
 // attribute. Nil options are the defaults; Level is slog.LevelInfo then, and
@@ -188,11 +189,9 @@ func (l *line) source(r slog.Record) {
 }
 
 func (l *line) message(s string) {
-	for i := range len(s) {
-		if s[i] < ' ' && s[i] != '\t' {
-			l.text = strconv.AppendQuote(l.text, s)
-			return
-		}
+	if strings.ContainsFunc(s, func(r rune) bool { return r != '\t' && unicode.IsControl(r) || r == utf8.RuneError }) {
+		l.text = strconv.AppendQuote(l.text, s)
+		return
 	}
 	l.text = append(l.text, s...)
 }

@@ -120,6 +120,10 @@ func TestHandlerKeepsARecordOnOneLine(t *testing.T) {
 	assert.Equal(t, `"g\n.k"="\x00"`, s.text)
 	log.Info("")
 	assert.Equal(t, "", s.text)
+	for message, want := range map[string]string{"\x7f": `"\x7f"`, "\u009b2J": `"\u009b2J"`, "\x9b2J": `"\x9b2J"`, "tab\tand ü": "tab\tand ü"} {
+		slog.New(h).Info(message)
+		assert.Equal(t, want, s.text)
+	}
 }
 
 func TestHandlerTellsTheSource(t *testing.T) {

@@ -170,18 +170,22 @@ static void launch(int fd)
 
 int cd_forkfirst(void)
 {
-	int ends[2];
+	int ends[2], reaps = 0;
+	void (*on_child)(int);
 	pid_t child;
 
 	if (!is_asked() || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
 		return -1;
-	child = -1;
-	if (ends[0] >= REPORT && ends[1] >= REPORT) { /* else one of 0 to 2 is closed */
-		/* The daemon is to be our child when it ends, that we can say how. */
-		(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-		(void)signal(SIGCHLD, SIG_DFL);
-		child = fork();
+	if (ends[0] < REPORT || ends[1] < REPORT) { /* one of 0 to 2 is closed */
+		(void)close(ends[0]);
+		(void)close(ends[1]);
+		return -1;
 	}
+	/* The daemon is to be our child when it ends, that we can say how. */
+	(void)prctl(PR_GET_CHILD_SUBREAPER, &reaps, 0, 0, 0);
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	on_child = signal(SIGCHLD, SIG_DFL);
+	child = fork();
 	if (child == 0) {
 		if ((ends[1] != REPORT && dup3(ends[1], REPORT, O_CLOEXEC) < 0) || close_others() != 0)
 			_exit(1);
@@ -192,7 +196,8 @@ int cd_forkfirst(void)
 		launch(ends[0]);
 		(void)status_of(child);
 	}
-	(void)prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+	(void)prctl(PR_SET_CHILD_SUBREAPER, reaps, 0, 0, 0);
+	(void)signal(SIGCHLD, on_child);
 	(void)close(ends[0]);
 	return -1;
 }

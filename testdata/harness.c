@@ -133,7 +133,7 @@ static void check_all(void)
 		"99999999999:3", "2:99999999999", "2147483648:3", "21474836470:3", "2147483647:2147483647", "2147483647:3" };
 	char marker[64];
 	struct cd_frame f = { 0 };
-	int fd, state, s[2];
+	int fd, other, state, s[2];
 	size_t i;
 
 	CHECK(cd_boot_result(&fd) == CD_NONE && fd == -1); /* as it ran by itself */
@@ -177,17 +177,26 @@ static void check_all(void)
 	CHECK(start(&f, &state) == sizeof f && f.kind == 'f' && f.code == CD_IN_FORK && f.num == ENOMEM && state == -1);
 	fail_fork = leader = 0;
 
-	CHECK(cd_close_in_forks(-1) == 0);
-	if ((fd = open("/dev/null", O_RDONLY)) < 0)
+	CHECK(cd_close_in_forks(0, -1) == 0 && cd_close_in_forks(1, -1) == 0);
+	if ((fd = open("/dev/null", O_RDONLY)) < 0 || (other = dup(fd)) < 0)
 		abort();
-	CHECK(cd_close_in_forks(fd) == 0 && cd_close_in_forks(fd) == 0);
+	CHECK(cd_close_in_forks(0, fd) == 0 && cd_close_in_forks(0, fd) == 0 && cd_close_in_forks(1, other) == 0);
 	pid_t child = fork();
 	if (child == 0)
-		_exit(fcntl(fd, F_GETFD) == -1 && errno == EBADF ? 0 : 1);
+		_exit(fcntl(fd, F_GETFD) == -1 && errno == EBADF && fcntl(other, F_GETFD) == -1 && errno == EBADF ? 0 : 1);
 	CHECK(waitpid(child, &state, 0) == child && state == 0);
-	CHECK(fcntl(fd, F_GETFD) != -1);
-	CHECK(cd_close_in_forks(-1) == 0);
+	CHECK(fcntl(fd, F_GETFD) != -1 && fcntl(other, F_GETFD) != -1);
+	CHECK(cd_close_in_forks(0, -1) == 0 && cd_close_in_forks(1, -1) == 0);
 	close(fd);
+	close(other);
+}
+
+/* What Go passes for an empty string. The sanitizers see what is wrong. */
+static void check_empty(void)
+{
+	cd_openlog(NULL, 0, 0, LOG_USER);
+	cd_syslog(LOG_DEBUG, NULL, 0);
+	closelog();
 }
 
 static void check_accounts(void)
@@ -239,6 +248,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	check_all();
+	check_empty();
 	check_accounts();
 	return failures != 0;
 }
