@@ -11,6 +11,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"regexp"
@@ -44,14 +45,23 @@ func main() {
 	exitIf(err)
 	text, err := os.Create(os.Args[3])
 	exitIf(err)
+	ok, err := judge(os.Stdin, text, os.Stdout, allowed)
+	exitIf(err)
+	exitIf(text.Close())
+	if !ok {
+		os.Exit(1)
+	}
+}
 
+// judge reads in, writes all of it to text and what is to be said of it to out.
+func judge(in io.Reader, text, out io.Writer, allowed []*regexp.Regexp) (ok bool, err error) {
 	passed, failed := 0, []string{}
 	blamed := map[string]bool{} // packages that failed for one of their tests
 	var skips []skip
 	last := map[string]string{}      // a test's last line that may be a reason
 	current := map[string]string{}   // of a test that runs others in a namespace: which of them
 	printed := map[string][]string{} // the last lines of a test, a package or a build
-	lines := bufio.NewScanner(os.Stdin)
+	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
 		var e event
@@ -77,11 +87,11 @@ func main() {
 				last[e.Package+"."+current[id]] = said
 			}
 			if e.Test == "" && closing.MatchString(line) && !strings.Contains(line, "[no test files]") {
-				fmt.Println("   ", line)
+				fmt.Fprintln(out, "   ", line)
 			}
 		case "pass", "fail", "skip":
 			if e.Action == "fail" && !(e.Test == "" && blamed[e.Package]) {
-				show(id, printed[id])
+				show(out, id, printed[id])
 			}
 			delete(printed, id)
 			switch {
@@ -97,39 +107,38 @@ func main() {
 				skips = append(skips, skip{e.Test, last[id]})
 			}
 		case "build-fail":
-			show(id, printed[id])
+			show(out, id, printed[id])
 			failed = append(failed, "build of "+e.ImportPath)
 		}
 	}
-	exitIf(lines.Err())
-	exitIf(text.Close())
+	if err := lines.Err(); err != nil {
+		return false, err
+	}
 
 	refused := 0
 	for _, s := range skips {
 		ok := slices.ContainsFunc(allowed, func(r *regexp.Regexp) bool { return r.MatchString(s.reason) })
 		if !ok {
 			refused++
-			fmt.Printf("    SKIPPED, but .ci/skips does not allow it here: %s: %s\n", s.test, s.reason)
+			fmt.Fprintf(out, "    SKIPPED, but .ci/skips does not allow it here: %s: %s\n", s.test, s.reason)
 		}
 	}
 	for _, f := range failed {
-		fmt.Println("    FAILED:", f)
+		fmt.Fprintln(out, "    FAILED:", f)
 	}
-	fmt.Printf("    %d passed, %d failed, %d skipped (%d of them refused)\n", passed, len(failed), len(skips), refused)
+	fmt.Fprintf(out, "    %d passed, %d failed, %d skipped (%d of them refused)\n", passed, len(failed), len(skips), refused)
 	if passed == 0 {
-		fmt.Println("    NO TEST RAN")
+		fmt.Fprintln(out, "    NO TEST RAN")
 	}
-	if passed == 0 || len(failed) > 0 || refused > 0 {
-		os.Exit(1)
-	}
+	return passed > 0 && len(failed) == 0 && refused == 0, nil
 }
 
 // most is how many lines of a failed test are shown.
 const most = 50
 
-func show(what string, lines []string) {
+func show(out io.Writer, what string, lines []string) {
 	if len(lines) > 0 {
-		fmt.Printf("    --- %s printed:\n        %s\n", strings.Trim(what, "."), strings.Join(lines, "\n        "))
+		fmt.Fprintf(out, "    --- %s printed:\n        %s\n", strings.Trim(what, "."), strings.Join(lines, "\n        "))
 	}
 }
 
