@@ -560,7 +560,7 @@ var _ = testbed.Helper("marks", func() {
 
 func TestInternalLinkingIsAnErrorAtOnce(t *testing.T) {
 	if !usesLibc {
-		t.Skip("needs cgo: CGO_ENABLED=1 go test")
+		t.Skip("needs cgo: apt-get install gcc libc6-dev; CGO_ENABLED=1 go test")
 	}
 	if isMusl() {
 		t.Skip("needs glibc: Go's linker knows no other")
@@ -765,7 +765,7 @@ var _ = testbed.Helper("cannot-fork", func() {
 
 func TestForkThatFailsInDaemon3IsTold(t *testing.T) {
 	if !usesLibc {
-		t.Skip("needs cgo: CGO_ENABLED=1 go test")
+		t.Skip("needs cgo: apt-get install gcc libc6-dev; CGO_ENABLED=1 go test")
 	}
 	if !testbed.IsolateBothWays(t) {
 		return

@@ -23,7 +23,10 @@ import (
 func ExampleServiced() {
 	daemonize.Serviced(func(ctx context.Context, l net.Listener) error {
 		context.AfterFunc(ctx, func() { l.Close() })
-		return http.Serve(l, http.FileServer(http.Dir("/srv/www")))
+		if err := http.Serve(l, http.FileServer(http.Dir("/srv/www"))); ctx.Err() == nil {
+			return err
+		}
+		return nil // it was told to stop
 	}, &daemonize.Config[net.Listener]{
 		Name:             "www",
 		User:             "www-data",
@@ -116,7 +119,10 @@ func ExampleSetStatus() {
 func ExampleListenFiles() {
 	daemonize.Serviced(func(ctx context.Context, l net.Listener) error {
 		context.AfterFunc(ctx, func() { l.Close() })
-		return http.Serve(l, nil)
+		if err := http.Serve(l, nil); ctx.Err() == nil {
+			return err
+		}
+		return nil
 	}, &daemonize.Config[net.Listener]{
 		Name: "www",
 		PrivilegedAction: func() (net.Listener, error) {

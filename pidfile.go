@@ -304,8 +304,11 @@ func openPidfile(path string, flags int) (*os.File, error) {
 	if errors.Is(err, unix.ENOENT) && flags&os.O_CREATE == 0 {
 		return nil, err
 	}
+	if errors.Is(err, fs.ErrPermission) && flags&os.O_CREATE != 0 {
+		return nil, fmt.Errorf("pidfile: %w (start it as root, or set PidfileDirectory to a directory of yours)", err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("open pidfile: %w", err)
+		return nil, fmt.Errorf("pidfile: %w", err)
 	}
 	info, err := f.Stat()
 	if err == nil {

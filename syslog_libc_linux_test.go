@@ -254,7 +254,7 @@ func needGlibcBytes(t *testing.T) {
 
 func TestSyslogSendsTheBytesThatLibcSends(t *testing.T) {
 	needGlibcBytes(t)
-	cc := testbed.Package(t, "gcc", "gcc")
+	cc := testbed.Package(t, "gcc", "gcc libc6-dev")
 	if !testbed.Isolate(t) {
 		return
 	}
@@ -292,7 +292,7 @@ func consoleText(records ...string) string {
 }
 
 func TestSyslogConsole(t *testing.T) {
-	cc := testbed.Package(t, "gcc", "gcc")
+	cc := testbed.Package(t, "gcc", "gcc libc6-dev")
 	if !testbed.Isolate(t) {
 		return
 	}
@@ -313,7 +313,7 @@ func TestSyslogConsole(t *testing.T) {
 
 func TestSyslogTellsTheTimeOfTZ(t *testing.T) {
 	needGlibcBytes(t)
-	cc := testbed.Package(t, "gcc", "gcc")
+	cc := testbed.Package(t, "gcc", "gcc libc6-dev")
 	if !testbed.Isolate(t) {
 		return
 	}
@@ -344,7 +344,7 @@ func TestSyslogTellsTheTimeOfTZ(t *testing.T) {
 // TestSyslogOverMusl builds this test binary with musl and listens to that.
 func TestSyslogOverMusl(t *testing.T) {
 	if !usesLibc {
-		t.Skip("needs cgo: CGO_ENABLED=1 go test -run TestSyslogOverMusl .")
+		t.Skip("needs cgo, and musl: apt-get install gcc libc6-dev musl-tools; CGO_ENABLED=1 go test -run TestSyslogOverMusl .")
 	}
 	cc := testbed.Package(t, "musl-gcc", "musl-tools")
 	if !testbed.Isolate(t) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
@@ -52,6 +53,9 @@ func isIsolated(t *testing.T) bool {
 	return os.Getenv(envStage) == stageIn && os.Getenv(envTest) == t.Name()
 }
 
+// reason is what a skipped test has said last: "    file.go:12: needs so and so".
+var reason = regexp.MustCompile(`(?m)^\s+\S+\.go:\d+: (.*)$`)
+
 // isolate returns false, for Isolate.
 func isolate(t *testing.T, way string) bool {
 	t.Helper()
@@ -80,6 +84,9 @@ func isolate(t *testing.T, way string) bool {
 	out, err := c.CombinedOutput()
 	text := string(out)
 	if c.ProcessState == nil {
+		if os.Geteuid() == 0 {
+			t.Skipf("needs namespaces (%v), which root may not make here: docker run --privileged, or with CAP_SYS_ADMIN", err)
+		}
 		t.Skipf("needs root or user namespaces (%v): run it as root", err)
 	}
 	if c.ProcessState.ExitCode() == exitNoMounts {
@@ -89,10 +96,11 @@ func isolate(t *testing.T, way string) bool {
 		t.Fatalf("in its namespace, %s (%v):\n%s", way, err, text)
 	}
 	if before, _, skipped := strings.Cut(text, "--- SKIP: "+t.Name()+" ("); skipped {
-		// "    file.go:12: needs so and so" stands before it.
-		before = strings.TrimSpace(before)
-		_, reason, _ := strings.Cut(before[strings.LastIndexByte(before, '\n')+1:], ": ")
-		t.Skip(reason)
+		reasons := reason.FindAllStringSubmatch(before, -1)
+		if len(reasons) == 0 {
+			t.Fatalf("skipped without a reason:\n%s", text)
+		}
+		t.Skip(reasons[len(reasons)-1][1])
 	}
 	if !strings.Contains(text, "--- PASS: "+t.Name()+" (") {
 		t.Fatalf("ran no test in its namespace:\n%s", text)
@@ -110,7 +118,7 @@ func NeedRoot(t testing.TB) {
 	if os.Getenv(envRoot) == "1" || os.Geteuid() == 0 && os.Getenv(envStage) == "" {
 		return
 	}
-	t.Skipf("needs root: sudo go test -run '%s' .", pattern(t.Name()))
+	t.Skipf("needs root: as root, go test -run '%s' %s", pattern(t.Name()), inModule())
 }
 
 // namespaceInit is PID 1 of the namespace: it mounts, starts the test, reaps

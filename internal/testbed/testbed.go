@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -100,6 +101,22 @@ func Package(t testing.TB, command, debian string) string {
 		t.Skipf("needs %s: apt-get install %s", command, debian)
 	}
 	return path
+}
+
+// inModule is the package under test as go test takes it in the module's
+// directory: "./examples/init".
+func inModule() string {
+	here, err := os.Getwd()
+	if err != nil {
+		return "."
+	}
+	for dir := here; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			rel, _ := filepath.Rel(dir, here)
+			return "./" + strings.TrimPrefix(rel, ".")
+		}
+	}
+	return "."
 }
 
 // pattern is the -test.run argument that selects one test or subtest alone.
