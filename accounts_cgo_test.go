@@ -2,6 +2,8 @@
 
 package daemonize
 
+// Accounts over libc: errors, buffers, name services, other libcs.
+
 import (
 	"fmt"
 	"os"

@@ -2,6 +2,8 @@
 
 package daemonize
 
+// What the tests of accounts must know of a build without libc.
+
 // isMusl: without cgo no libc finds accounts.
 func isMusl() bool { return false }
 

@@ -2,6 +2,8 @@
 
 package daemonize
 
+// What the pure-Go stages of a start need of other systems than Linux.
+
 import "golang.org/x/sys/unix"
 
 // madeBy is true if fd is a socket at all: these systems do not tell whose.

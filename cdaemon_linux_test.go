@@ -1,5 +1,7 @@
 package daemonize
 
+// The C alone, in a plain program, and before it is Go's: testdata/harness.c.
+
 import (
 	"bufio"
 	"debug/elf"

@@ -6,14 +6,10 @@ package daemonize
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"os"
 	"runtime/debug"
 	"strings"
-	"unicode"
-
-	"golang.org/x/sys/unix"
 )
 
 // What the Go runtime prints when it ends the process (a panic in a goroutine
@@ -108,25 +104,4 @@ func lastWords(pidfile string) string {
 		}
 	}
 	return oneLine(words)
-}
-
-// oneLine makes text fit for a line of a terminal: control characters, with
-// which it could do more than be seen, become spaces.
-func oneLine(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == unicode.ReplacementChar {
-			return ' '
-		}
-		return r
-	}, text)
-}
-
-// unwritable is true if a directory, a file system or a quota refuses files.
-func unwritable(err error) bool {
-	for _, errno := range []unix.Errno{unix.ENOENT, unix.EACCES, unix.EPERM, unix.EROFS, unix.ENOSPC, unix.EDQUOT} {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	return false
 }

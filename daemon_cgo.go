@@ -2,6 +2,8 @@
 
 package daemonize
 
+// The C half of becoming a daemon is cdaemon.c; this is Go's way to it.
+
 // #cgo CFLAGS: -Wall
 // #include "cdaemon.h"
 import "C"

@@ -1,5 +1,7 @@
 package daemonize
 
+// Becoming a daemon: Detach, Daemon and Daemonize, seen from outside, and what may break.
+
 import (
 	"bytes"
 	"context"

@@ -2,6 +2,8 @@
 
 package daemonize_test
 
+// The ways to syslog, for the package page.
+
 import (
 	"fmt"
 	"log"

@@ -2,6 +2,8 @@
 
 package daemonize_test
 
+// The ways in, for the package page.
+
 import (
 	"context"
 	"errors"

@@ -1,5 +1,7 @@
 package daemonize
 
+// Old kernels, few processes, odd ways to be started.
+
 import (
 	"fmt"
 	"os"

@@ -2,6 +2,10 @@
 
 package daemonize
 
+// What package forkfirst does besides the promises of every start, which
+// IsolateBothWays has the other tests check. The test binary imports it, so
+// helpers whose only argument is start or restart fork first.
+
 import (
 	"context"
 	"errors"
@@ -19,10 +23,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
-
-// What package forkfirst does besides the promises of every start, which
-// IsolateBothWays has the other tests check. The test binary imports it, so
-// helpers whose only argument is start or restart fork first.
 
 // forked runs a helper by that way.
 func forked(helper, verb string, env ...string) *exec.Cmd {
@@ -160,13 +160,6 @@ func TestForkFirstErrorBeforeTheStartIsTheCallers(t *testing.T) {
 	assert.True(t, strings.HasSuffix(stdout, "\nagain: true\n"), "%s", stdout)
 	command(t, 128+9, forked("own-words", "start", "HOW=killed"))
 	testbed.None(t, "own-words")
-}
-
-// isolateRootOneWay is isolateRoot for tests that name the way themselves.
-func isolateRootOneWay(t *testing.T) bool {
-	t.Helper()
-	testbed.NeedRoot(t)
-	return testbed.Isolate(t)
 }
 
 func TestForkFirstLauncherThatGoesTakesTheProgramAlong(t *testing.T) {

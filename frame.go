@@ -2,6 +2,8 @@
 
 package daemonize
 
+// The messages of a start, from the daemon to its launcher.
+
 import (
 	"encoding/binary"
 	"io"

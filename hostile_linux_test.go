@@ -1,5 +1,7 @@
 package daemonize
 
+// What a hostile local user or a compromised daemon may try against root's verbs.
+
 import (
 	"bytes"
 	"fmt"
@@ -16,8 +18,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
-
-// What a hostile local user or a compromised daemon may try against root's verbs.
 
 // forger holds a removed file at the pidfile's path, and the claim.
 var _ = testbed.Helper("forger", func() {

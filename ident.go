@@ -2,13 +2,14 @@
 
 package daemonize
 
+// What the program, and the records that it logs, are called.
+
 import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
 )
-
-// What the program, and the records that it logs, are called.
 
 // message is how people see an error: after the program's name.
 func message(name string, err error) string {
@@ -40,4 +41,15 @@ func defaultIdent() string {
 		return ""
 	}
 	return cleanIdent(os.Args[0][strings.LastIndexByte(os.Args[0], '/')+1:])
+}
+
+// oneLine makes text fit for a line of a terminal: control characters, with
+// which it could do more than be seen, become spaces.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == unicode.ReplacementChar {
+			return ' '
+		}
+		return r
+	}, text)
 }

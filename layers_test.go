@@ -2,6 +2,8 @@
 
 package daemonize
 
+// The rooms of the library, and what keeps them apart.
+
 import (
 	"go/ast"
 	"go/parser"
@@ -24,7 +26,7 @@ var rooms = map[string]string{
 	"pidfile": "pidfile pidfile_linux pidfile_other",
 	"privs":   "privs privs_linux privs_other",
 	"syslog":  "syslog syslog_slog syslog_queue",
-	"ground":  "frame ident os os_linux os_other stops stops_tagged",
+	"ground":  "frame ident errors os os_linux os_other stops stops_tagged",
 	"halves": "daemon_cgo daemon_nocgo boot_nocgo_linux boot_nocgo_other accounts_cgo accounts_nocgo accounts_files " +
 		"syslog_cgo syslog_nocgo privs_cgo privs_nocgo",
 	"": "doc seam",
@@ -104,19 +106,29 @@ func TestCallsGoDownAndFewPrintOrExit(t *testing.T) {
 	assert.Greater(t, calls, 100, "it looks at something")
 }
 
+// TestEveryFileSaysWhatItIsFor: before its first declaration, in words that are
+// not that declaration's own, unless it has no other.
 func TestEveryFileSaysWhatItIsFor(t *testing.T) {
 	names, err := filepath.Glob("*.go")
 	require.NoError(t, err)
 	for _, name := range names {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		text, err := os.ReadFile(name)
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		require.NoError(t, err)
-		lines := strings.SplitN(string(text), "\n", 13)
-		assert.True(t, slices.ContainsFunc(lines[:min(12, len(lines))], func(line string) bool {
-			return strings.HasPrefix(line, "// ")
-		}), "%s opens without a word", name)
+		if len(f.Decls) == 0 {
+			continue // doc.go
+		}
+		first := f.Decls[0]
+		says := slices.ContainsFunc(f.Comments, func(c *ast.CommentGroup) bool {
+			own := false
+			switch d := first.(type) {
+			case *ast.GenDecl:
+				own = c == d.Doc
+			case *ast.FuncDecl:
+				own = c == d.Doc
+			}
+			return c.Text() != "" && c.Pos() < first.Pos() && (!own || len(f.Decls) == 1)
+		})
+		assert.True(t, says, "%s opens without a word", name)
 	}
 }
 

@@ -1,5 +1,8 @@
 package daemonize
 
+// The life of a service: run, sd_notify, socket activation, reload, respawning, crashes,
+// progress.
+
 import (
 	"bytes"
 	"context"
@@ -844,7 +847,7 @@ func TestCrashFileThatIsNotOursIsNotTouched(t *testing.T) {
 	require.NoError(t, os.Symlink(target, "/run/life.crash"))
 	code, said := do(t, "start")
 	require.Equal(t, 0, code, said)
-	log.waitFor(t, "/run/life.crash is a symbolic link: refused")
+	log.waitFor(t, "crash file /var/run/life.crash is a symbolic link: refused")
 	code, _ = do(t, "stop")
 	assert.Equal(t, 0, code)
 	text, err := os.ReadFile(target)

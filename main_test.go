@@ -2,6 +2,8 @@
 
 package daemonize
 
+// The tests' beginning.
+
 import (
 	"testing"
 

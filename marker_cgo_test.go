@@ -2,5 +2,7 @@
 
 package daemonize
 
+// The marker's parser in this half.
+
 // goMarker: this build has the C alone.
 func goMarker(string) (string, bool) { return "", false }

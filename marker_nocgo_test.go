@@ -2,6 +2,8 @@
 
 package daemonize
 
+// The marker's parser in this half.
+
 import (
 	"fmt"
 	"strings"

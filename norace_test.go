@@ -2,4 +2,6 @@
 
 package daemonize
 
+// This build has no race detector.
+
 const raceEnabled = false

@@ -1,5 +1,7 @@
 package daemonize
 
+// What sd_notify(3) needs of Linux.
+
 import (
 	"fmt"
 

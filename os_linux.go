@@ -1,5 +1,7 @@
 package daemonize
 
+// What Linux has of its own: /proc/self/exe, close_range(2), AT_SECURE.
+
 import (
 	"errors"
 	"math"

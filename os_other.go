@@ -2,6 +2,8 @@
 
 package daemonize
 
+// What os_linux.go has, on other systems.
+
 import (
 	"os"
 	"syscall"

@@ -305,10 +305,10 @@ func openPidfile(path string, flags int) (*os.File, error) {
 		return nil, err
 	}
 	if errors.Is(err, fs.ErrPermission) && flags&os.O_CREATE != 0 {
-		return nil, fmt.Errorf("pidfile: %w (start it as root, or set PidfileDirectory to a directory of yours)", err)
+		return nil, fmt.Errorf("%s: %w (start it as root, or set PidfileDirectory to a directory of yours)", fileKind(path), err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("pidfile: %w", err)
+		return nil, fmt.Errorf("%s: %w", fileKind(path), err)
 	}
 	info, err := f.Stat()
 	if err == nil {
@@ -321,10 +321,18 @@ func openPidfile(path string, flags int) (*os.File, error) {
 	return f, nil
 }
 
+// fileKind is what people call the file: the crash file is as careful as the pidfile.
+func fileKind(path string) string {
+	if filepath.Ext(path) == ".crash" {
+		return "crash file"
+	}
+	return "pidfile"
+}
+
 // checkPidfile refuses what is no pidfile of ours, by the name of what it is.
 func checkPidfile(path string, info fs.FileInfo) error {
 	refuse := func(what string) error {
-		return &configError{fmt.Errorf("pidfile %s is %s: refused; look who put it there, then remove it", path, what)}
+		return &configError{fmt.Errorf("%s %s is %s: refused; look who put it there, then remove it", fileKind(path), path, what)}
 	}
 	switch mode := info.Mode(); {
 	case mode&fs.ModeSymlink != 0:

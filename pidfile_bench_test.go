@@ -2,14 +2,14 @@
 
 package daemonize
 
+// What bench/ compares with libbsd's pidfile(3): go run ./bench pidfile.
+
 import (
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 )
-
-// What bench/ compares with libbsd's pidfile(3): go run ./bench pidfile.
 
 // BenchmarkPidfile is all that a daemon does with its pidfile.
 func BenchmarkPidfile(b *testing.B) {

@@ -1,5 +1,7 @@
 package daemonize
 
+// The pidfile with real daemons, and what others do with it.
+
 import (
 	"errors"
 	"fmt"

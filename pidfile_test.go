@@ -2,6 +2,8 @@
 
 package daemonize
 
+// The pidfile and the report without daemons: parsers, and what fuzzers find in them.
+
 import (
 	"os"
 	"path/filepath"

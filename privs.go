@@ -97,13 +97,6 @@ func DropPrivileges(user, group string) error {
 // its kin take as "leave it as it is".
 const maxID = math.MaxUint32 - 1
 
-// configError is an error of the configuration, not of this run: an account
-// that does not exist or cannot be used.
-type configError struct{ err error }
-
-func (e *configError) Error() string { return e.err.Error() }
-func (e *configError) Unwrap() error { return e.err }
-
 // couldNotSwitch is how pydaemonize begins what it says of accounts that are
 // not there.
 const couldNotSwitch = "Could not switch to"

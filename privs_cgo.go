@@ -2,6 +2,8 @@
 
 package daemonize
 
+// The calls that change every thread, by way of cdaemon.c.
+
 // #include "cdaemon.h"
 import "C"
 

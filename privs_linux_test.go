@@ -1,5 +1,7 @@
 package daemonize
 
+// The drop, seen from outside, thread by thread.
+
 import (
 	"bufio"
 	"errors"
@@ -219,11 +221,10 @@ func through(t *testing.T, c *exec.Cmd, options ...string) *exec.Cmd {
 	return c
 }
 
-// isolatedRoot is Isolate for real root with the accounts above.
-func isolatedRoot(t *testing.T) bool {
+// isolateAccounts is isolateRootOneWay with the accounts above.
+func isolateAccounts(t *testing.T) bool {
 	t.Helper()
-	testbed.NeedRoot(t)
-	if !testbed.Isolate(t) {
+	if !isolateRootOneWay(t) {
 		return false
 	}
 	testbed.Accounts(t, testPasswd, testGroup)
@@ -248,7 +249,7 @@ func assertDropped(t *testing.T, pid int, uid, gid uint32, groups, noNewPrivs st
 }
 
 func TestDropChangesEveryThread(t *testing.T) {
-	if !isolatedRoot(t) {
+	if !isolateAccounts(t) {
 		return
 	}
 	for _, public := range []string{"-public=false", "-public"} {
@@ -262,7 +263,7 @@ func TestDropChangesEveryThread(t *testing.T) {
 // A signal handler that libc runs on a goroutine's stack overwrites what lies
 // below it: musl before 1.2.4, golang.org/issue/39857.
 func TestDropWhereThreadsSleepInSystemCalls(t *testing.T) {
-	if !isolatedRoot(t) {
+	if !isolateAccounts(t) {
 		return
 	}
 	for range 3 {
@@ -273,7 +274,7 @@ func TestDropWhereThreadsSleepInSystemCalls(t *testing.T) {
 }
 
 func TestDropFollowsTheRules(t *testing.T) {
-	if !isolatedRoot(t) {
+	if !isolateAccounts(t) {
 		return
 	}
 	for _, tt := range []struct {
@@ -358,7 +359,7 @@ func TestAccountsThatCannotBeAreRefused(t *testing.T) {
 }
 
 func TestDropWithoutTheCapabilityFails(t *testing.T) {
-	if !isolatedRoot(t) {
+	if !isolateAccounts(t) {
 		return
 	}
 	for _, tt := range []struct {
@@ -383,7 +384,7 @@ func TestDropWithoutTheCapabilityFails(t *testing.T) {
 }
 
 func TestNoCapabilityOutlivesTheDrop(t *testing.T) {
-	if !isolatedRoot(t) {
+	if !isolateAccounts(t) {
 		return
 	}
 	line, pid := becoming(t, through(t, asRoot("-threads=3", "www"), "--inh-caps=+net_raw", "--ambient-caps=+net_raw"))
@@ -393,7 +394,7 @@ func TestNoCapabilityOutlivesTheDrop(t *testing.T) {
 
 // What was no_new_privs before the start needs no seccomp filter for it.
 func TestNoNewPrivsFromTheStartCostsNoFilter(t *testing.T) {
-	if !isolatedRoot(t) {
+	if !isolateAccounts(t) {
 		return
 	}
 	line, pid := becoming(t, through(t, asRoot("www"), "--no-new-privs"))
@@ -405,7 +406,7 @@ func TestNoNewPrivsFromTheStartCostsNoFilter(t *testing.T) {
 // In a program with cgo no_new_privs comes with a filter, which the kernel
 // gives no thread that has one of its own.
 func TestNoNewPrivsReachesEveryThreadOrTheDropFails(t *testing.T) {
-	if !isolatedRoot(t) {
+	if !isolateAccounts(t) {
 		return
 	}
 	line, pid := becoming(t, asRoot("-filter", "-threads=3", "www"))
@@ -461,7 +462,7 @@ func TestDropInAUserNamespace(t *testing.T) {
 }
 
 func TestListenerAndFileCrossTheDrop(t *testing.T) {
-	if !isolatedRoot(t) {
+	if !isolateAccounts(t) {
 		return
 	}
 	file := filepath.Join(t.TempDir(), "key")
@@ -521,7 +522,7 @@ var _ = testbed.Helper("half", func() {
 })
 
 func TestProofNoticesHalfADrop(t *testing.T) {
-	if !isolatedRoot(t) {
+	if !isolateAccounts(t) {
 		return
 	}
 	for what, want := range map[string]string{
@@ -589,7 +590,7 @@ func TestDropTakesTheGroupsOfANameService(t *testing.T) {
 	if isMusl() {
 		t.Skip("needs a libc with name services: musl has none")
 	}
-	if !isolatedRoot(t) {
+	if !isolateAccounts(t) {
 		return
 	}
 	testbed.Package(t, "getent", "libc-bin")
@@ -601,7 +602,7 @@ func TestDropTakesTheGroupsOfANameService(t *testing.T) {
 }
 
 func TestAFailedLookupIsNotAnUnknownName(t *testing.T) {
-	if !isolatedRoot(t) {
+	if !isolateAccounts(t) {
 		return
 	}
 	// Root reads everything, so root without the capability to.
@@ -625,7 +626,7 @@ func TestAFailedLookupIsNotAnUnknownName(t *testing.T) {
 // A name service that is down may know the account: "daemon", which the files
 // have, must not be taken for it.
 func TestAFailedLookupIsNoReasonForTheDefault(t *testing.T) {
-	if !isolatedRoot(t) {
+	if !isolateAccounts(t) {
 		return
 	}
 	if !findsByLibc() {
@@ -734,7 +735,7 @@ func TestMalformedLinesAreSkipped(t *testing.T) {
 }
 
 func TestNobodyElseIsRefusedBeforeAnythingStarts(t *testing.T) {
-	if !isolatedRoot(t) {
+	if !isolateAccounts(t) {
 		return
 	}
 	as := func(args ...string) string {

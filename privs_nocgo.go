@@ -2,10 +2,10 @@
 
 package daemonize
 
-import "syscall"
-
 // Without cgo package syscall has the Go runtime change every thread. In a
 // program with cgo that is built with the tag daemonizego, libc does.
+
+import "syscall"
 
 func sysSetgroups(groups []int) error { return syscall.Setgroups(groups) }
 func sysSetresgid(r, e, s int) error  { return syscall.Setresgid(r, e, s) }

@@ -2,6 +2,9 @@
 
 package daemonize
 
+// The drop on other systems than Linux, which have no capabilities, and ids that are the
+// process's, not a thread's.
+
 import (
 	"fmt"
 	"syscall"

@@ -2,6 +2,8 @@
 
 package daemonize
 
+// Who the daemon becomes: names, ids, and the files that have them.
+
 import (
 	"errors"
 	"io/fs"

@@ -2,4 +2,6 @@
 
 package daemonize
 
+// This build has the race detector.
+
 const raceEnabled = true

@@ -1,5 +1,7 @@
 package daemonize
 
+// The README and docs/ keep their word.
+
 import (
 	"os"
 	"os/exec"

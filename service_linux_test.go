@@ -1,5 +1,7 @@
 package daemonize
 
+// A service by its verbs, as an administrator types them.
+
 import (
 	"bytes"
 	"context"
@@ -176,6 +178,13 @@ func isolateRoot(t *testing.T) bool {
 	t.Helper()
 	testbed.NeedRoot(t)
 	return testbed.IsolateBothWays(t)
+}
+
+// isolateRootOneWay is isolateRoot for tests that name the way themselves.
+func isolateRootOneWay(t *testing.T) bool {
+	t.Helper()
+	testbed.NeedRoot(t)
+	return testbed.Isolate(t)
 }
 
 func TestServiceFromStartToStop(t *testing.T) {

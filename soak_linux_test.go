@@ -1,5 +1,7 @@
 package daemonize
 
+// A daemon for as long as one likes.
+
 import (
 	"context"
 	"fmt"

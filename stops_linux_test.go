@@ -2,6 +2,8 @@
 
 package daemonize
 
+// kill -9 and stop at each stage of a start.
+
 import (
 	"bytes"
 	"fmt"

@@ -2,6 +2,8 @@
 
 package daemonize
 
+// Stop points, for tests that kill a daemon at a stage of its start.
+
 import (
 	"fmt"
 	"os"

@@ -1,5 +1,7 @@
 package daemonize
 
+// All verbs at random, by several actors, with an observer.
+
 import (
 	"fmt"
 	"maps"

@@ -1,5 +1,7 @@
 package daemonize
 
+// Both halves send what libc sends, byte for byte.
+
 import (
 	"bufio"
 	"bytes"

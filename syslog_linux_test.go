@@ -1,5 +1,7 @@
 package daemonize
 
+// Syslog with daemons that come and go, stop, and are real.
+
 import (
 	"fmt"
 	"log"

@@ -2,6 +2,8 @@
 
 package daemonize
 
+// What the pure-Go half of syslog does when its descriptor is taken away.
+
 import (
 	"os"
 	"path/filepath"

@@ -2,6 +2,8 @@
 
 package daemonize
 
+// The handler for log/slog.
+
 import (
 	"bytes"
 	"context"

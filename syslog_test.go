@@ -2,6 +2,8 @@
 
 package daemonize
 
+// How a message becomes records.
+
 import (
 	"strings"
 	"testing"

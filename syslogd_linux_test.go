@@ -1,5 +1,7 @@
 package daemonize
 
+// The syslog daemon of the tests.
+
 import (
 	"fmt"
 	"strings"
