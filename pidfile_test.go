@@ -186,6 +186,11 @@ func TestGarbageIsTakenOverAndNeverSignalled(t *testing.T) {
 		assert.Zero(t, info.Size(), "the old text is gone before the lock is exclusive")
 		p.remove()
 	}
+	require.NoError(t, os.WriteFile(path, []byte("1"), 0o600))
+	require.NoError(t, os.Truncate(path, 1<<30))
+	p, err := acquire(path)
+	require.NoError(t, err)
+	p.remove()
 }
 
 func TestDirectoriesThatAreRefused(t *testing.T) {

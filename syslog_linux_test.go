@@ -83,6 +83,47 @@ func TestSyslogSurvivesRestarts(t *testing.T) {
 	assert.Equal(t, consoleText("re: nobody there", "re: gone"), console.Read())
 }
 
+// TestSyslogSurvivesRestartsUnderLoad: goroutines log all the time while a daemon
+// is killed and started. Their records come again by themselves, and are whole.
+func TestSyslogSurvivesRestartsUnderLoad(t *testing.T) {
+	if !testbed.Isolate(t) {
+		return
+	}
+	log := startSyslogd(t)
+	Openlog("load", 0, LOG_DAEMON)
+	over := make(chan struct{})
+	var loggers sync.WaitGroup
+	for g := range 4 {
+		loggers.Go(func() {
+			pace := time.NewTicker(200 * time.Microsecond)
+			defer pace.Stop()
+			for n := 0; ; n++ {
+				select {
+				case <-over:
+					return
+				case <-pace.C:
+					Syslogf(LOG_INFO, "line %d of goroutine %d ends here", n, g)
+				}
+			}
+		})
+	}
+	for range 3 {
+		log.has(t, "of goroutine 3 ends here\n")
+		log.Kill()
+		require.NoError(t, os.Remove(log.Log)) // what the next one has comes after this
+		log.Start(t)
+	}
+	log.has(t, "of goroutine 3 ends here\n")
+	close(over)
+	loggers.Wait()
+	text := log.Text(t)
+	for line := range strings.Lines(text[:strings.LastIndexByte(text, '\n')+1]) {
+		if strings.Contains(line, "load") {
+			assert.Regexp(t, `^\S+ +\d+ \S+ \S+ daemon\.info load: line \d+ of goroutine \d ends here\n$`, line)
+		}
+	}
+}
+
 // logDescriptor finds the descriptor that is connected to DevLog.
 func logDescriptor(t *testing.T) int {
 	t.Helper()
