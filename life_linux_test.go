@@ -548,6 +548,55 @@ func TestRunNotifiesItsSupervisor(t *testing.T) {
 	}
 }
 
+// TestSupervisorThatHangsHoldsNobodyUp: its queue is full, and it reads nothing.
+func TestSupervisorThatHangsHoldsNobodyUp(t *testing.T) {
+	if !isolateIfRoot(t) {
+		return
+	}
+	name := filepath.Join(t.TempDir(), "notify")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	require.NoError(t, err)
+	defer c.Close()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	require.NoError(t, unix.Connect(fd, &unix.SockaddrUnix{Name: name}))
+	for err = nil; err == nil; {
+		_, err = unix.SendmsgN(fd, []byte("full"), nil, nil, unix.MSG_DONTWAIT)
+	}
+	require.Equal(t, unix.EAGAIN, err)
+	r := runInForeground(t, lifeCommand("run", "LIFE_DIR="+lifeDirectory(t), "NOTIFY_SOCKET="+name, "LIFE_ACTION=status"))
+	r.says("run 1")
+	r.kill(unix.SIGTERM)
+	assert.Equal(t, 0, r.exits(), "%s", r.stderr)
+}
+
+// after-run is a program that goes on after Run.
+var _ = testbed.Helper("after-run", func() {
+	s, err := New(func(ctx context.Context, _ int) error {
+		defer func() { <-ctx.Done() }()
+		return unix.Kill(os.Getpid(), unix.SIGTERM)
+	}, &Config[int]{Name: "life", PidfileDirectory: os.Getenv("LIFE_DIR")})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Fprintln(os.Stderr, "returned", s.Run())
+	select {}
+})
+
+func TestRunGivesTheSignalsBack(t *testing.T) {
+	if !isolateIfRoot(t) {
+		return
+	}
+	c := testbed.Command("after-run")
+	c.Env = append(c.Env, "LIFE_DIR="+lifeDirectory(t))
+	r := runInForeground(t, c)
+	r.says("returned ")
+	r.kill(unix.SIGTERM)
+	assert.Equal(t, -1, r.exits())
+	assert.Equal(t, unix.SIGTERM, r.ProcessState.Sys().(syscall.WaitStatus).Signal())
+}
+
 func TestRunTellsOfANotifySocketThatIsNoUse(t *testing.T) {
 	if !isolateIfRoot(t) {
 		return

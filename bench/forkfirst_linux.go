@@ -7,23 +7,8 @@ import (
 )
 
 // The table forkfirst: the same start, with package forkfirst and without it.
-// Its limits are those that the package has set itself.
-//
-// Most of the rest is the one boot, and not ours. What a boot with cgo takes
-// longer than one without is four threads by pthread_create(3), each with
-// mappings, mprotect(2) and signal masks of its own, and the look of
-// pthread_getattr_np(3) into /proc/self/maps: the Go runtime asks for both
-// before any init function runs. Of ours there are three forks: clone(2) with
-// CLONE_VM for the second one would save a copy of the memory, but libc would keep the
-// wrong thread id; without daemon(3) two would do. A vfork(2) for the first saves less than a tenth of a millisecond, but
-// POSIX does not let its child call daemon(3).
-//
-// The pure-Go half cannot do with two boots. Its stage 1 must lead a session
-// in which the daemon is not the leader, and live until it has started it:
-// CLONE_PARENT makes the daemon a sibling, but not of another session than its
-// creator's; a fork without exec after os.StartProcess's needs the runtime's own
-// hooks, which package syscall alone has; setsid(1) or a shell for
-// stage 1 would be quicker than a boot, but is not in every container.
+// Its limits are those that the package has set itself; the run of an empty
+// program is for scale. README.md tells where the time goes.
 
 func init() {
 	benches["forkfirst"] = inLab(forkFirst)
