@@ -54,6 +54,9 @@ func init() {
 	origin.env = os.Environ()
 	origin.dir, _ = syscall.Getwd() // "" if it is gone: then there is no way back to it
 	boot = sysBoot(value, seen)
+	if isDaemon() {
+		_ = sysCloseInForks(forkReport, boot.report) // else the launcher might wait for the child as well
+	}
 }
 
 // err says why a process in this state cannot become a daemon.
@@ -295,11 +298,7 @@ func attach(name string, nochdir, noclose bool, abandoned func()) (*starter, err
 	s := &starter{name: name, report: pollable(boot.report, "report"), noclose: noclose, forked: forkedFirst(),
 		abandoned: abandoned, seen: func(string) {}, over: func() {}}
 	s.stage("after it reached the call that makes it a daemon")
-	err := s.enter(nochdir)
-	if err == nil {
-		err = sysCloseInForks(forkReport, boot.report)
-	}
-	if err != nil {
+	if err := s.enter(nochdir); err != nil {
 		s.fail(exitFailed, err)
 		return nil, err
 	}

@@ -906,6 +906,7 @@ func TestCrashFileThatIsNotOursIsNotTouched(t *testing.T) {
 }
 
 func TestProgressOnATerminal(t *testing.T) {
+	t.Parallel() // it waits, most of the time
 	if !isolateRoot(t) {
 		return
 	}

@@ -66,7 +66,7 @@ func secureMode() bool {
 	const atSecure = 23
 	auxv, err := unix.Auxv()
 	if err != nil {
-		return os.Getuid() != os.Geteuid() || os.Getgid() != os.Getegid()
+		return setUserID()
 	}
 	for _, entry := range auxv {
 		if entry[0] == atSecure {

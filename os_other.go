@@ -54,4 +54,4 @@ func isNull(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFCHR }
 func dup2(from, to int) error { return unix.Dup2(from, to) }
 
 // secureMode is true in a set-user-ID or set-group-ID program.
-func secureMode() bool { return os.Getuid() != os.Geteuid() || os.Getgid() != os.Getegid() }
+func secureMode() bool { return setUserID() }

@@ -32,7 +32,8 @@ import (
 // is never that of an earlier daemon.
 
 // RunningError says that another process holds the pidfile. [Service.Start],
-// [Service.Restart] and [Service.Run] return it.
+// [Service.Restart] and [Service.Run] return it. If that process is not to be
+// seen, in another container, say, they return another error.
 type RunningError struct {
 	Pidfile string
 	PID     int // 0 if it has not written it yet

@@ -52,26 +52,26 @@ func pidfdWait(pidfd int, deadline time.Time) bool {
 	}
 }
 
-// locksFlock is true if the descriptor of the process has the exclusive
-// flock(2) lock of a daemon: proc_pid_fdinfo(5) lists a descriptor's locks, and
-// the flags that tell those of tidy.
-func locksFlock(pid int, fd string) (bool, error) {
+// locksFlock is the lockKey of what the descriptor of the process has locked with
+// the exclusive flock(2) lock of a daemon, else "": proc_pid_fdinfo(5) lists a
+// descriptor's locks, and the flags that tell those of tidy.
+func locksFlock(pid int, fd string) (string, error) {
 	info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%s", pid, fd))
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	for line := range strings.Lines(string(info)) {
 		if octal, is := strings.CutPrefix(line, "flags:\t"); is {
 			if flags, err := strconv.ParseUint(strings.TrimSpace(octal), 8, 32); err == nil && flags&unix.O_APPEND != 0 {
-				return false, nil
+				return "", nil
 			}
 		}
 		// "lock:	1: FLOCK  ADVISORY  WRITE 640 00:19:1234 0 EOF"
-		if f := strings.Fields(line); len(f) > 4 && f[0] == "lock:" && f[2] == "FLOCK" && f[4] == "WRITE" {
-			return true, nil
+		if f := strings.Fields(line); len(f) > 6 && f[0] == "lock:" && f[2] == "FLOCK" && f[4] == "WRITE" {
+			return f[6], nil
 		}
 	}
-	return false, nil
+	return "", nil
 }
 
 // holds is true if the process that is pid here has file open and the
@@ -92,8 +92,8 @@ func holds(pid int, file *os.File) (bool, error) {
 	for _, e := range entries {
 		info, err := os.Stat(fds + e.Name())
 		if err == nil && os.SameFile(info, ours) {
-			var locked bool
-			if locked, err = locksFlock(pid, e.Name()); locked {
+			var lock string
+			if lock, err = locksFlock(pid, e.Name()); lock != "" {
 				return true, nil
 			}
 		}
@@ -125,7 +125,10 @@ func holdsUnseen(pid int, file fs.FileInfo, denied error) (bool, error) {
 		return false, nil
 	}
 	started, err := startOf(pid)
-	return err == nil && started.Before(file.ModTime().Add(100*time.Millisecond)), err
+	if err == nil && started.After(file.ModTime().Add(100*time.Millisecond)) {
+		err = fmt.Errorf("%w; it was started after the pidfile was written, or the clock was set since: CAP_SYS_PTRACE would tell", denied)
+	}
+	return err == nil, err
 }
 
 // startOf is when the process started, to some hundredths of a second.
@@ -154,8 +157,13 @@ func startOf(pid int) (time.Time, error) {
 // a file system whose device number stat(2) does not tell, as btrfs and
 // overlayfs.
 func lockKey(file fs.FileInfo) string {
-	st := file.Sys().(*syscall.Stat_t)
-	return fmt.Sprintf("%02x:%02x:%d", unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev)), st.Ino)
+	return fmt.Sprintf("%s%d", deviceKey(file), file.Sys().(*syscall.Stat_t).Ino)
+}
+
+// deviceKey is the beginning of a lockKey.
+func deviceKey(file fs.FileInfo) string {
+	dev := uint64(file.Sys().(*syscall.Stat_t).Dev)
+	return fmt.Sprintf("%02x:%02x:", unix.Major(dev), unix.Minor(dev))
 }
 
 // writeLocks lists the pids that have exclusive flock(2) locks, by the file's
@@ -251,7 +259,7 @@ func findDeletedHolder(path string) int {
 	was := filepath.Join(dir, filepath.Base(path)) + " (deleted)"
 	// Anyone may have the claim, locks and descriptors, as many as they like.
 	deadline := time.Now().Add(lockPatience)
-	for _, pid := range slices.Compact(slices.Sorted(maps.Values(locks))) {
+	for _, pid := range lockers(locks) {
 		fds := fmt.Sprintf("/proc/%d/fd/", pid)
 		entries, err := os.ReadDir(fds)
 		if err != nil {
@@ -269,27 +277,42 @@ func findDeletedHolder(path string) int {
 	return 0
 }
 
+// lockers are the processes that have locks, each once.
+func lockers(locks map[string]int) []int {
+	return slices.Compact(slices.Sorted(maps.Values(locks)))
+}
+
 // wasPidfile is true if that descriptor of the process is a removed pidfile
 // from the directory, which it has locked and which names it. Anyone can have
-// that path in a mount namespace of their own, and many a file of root's there,
-// but none that only root may open. Another container, which may share the
-// directory or the name of the claim, has other pids.
+// that path in a mount namespace of their own, with a file of root's there that
+// they may read, or only name (O_PATH): they cannot lock what only root may read.
+// Another container, which may share the directory or the name of the claim, has
+// other pids.
 func wasPidfile(pid int, fd string, directory fs.FileInfo) bool {
-	name := fmt.Sprintf("/proc/%d/fd/%s", pid, fd)
-	info, err := os.Stat(name)
-	if err != nil || info.Mode().Perm()&0o077 != 0 || checkPidfile(name, info) != nil {
+	// Held fast: the process may put one file after the other there while we look.
+	pin, err := unix.Open(fmt.Sprintf("/proc/%d/fd/%s", pid, fd), unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
 		return false
 	}
-	st := info.Sys().(*syscall.Stat_t)
-	if st.Nlink != 0 || st.Dev != directory.Sys().(*syscall.Stat_t).Dev {
+	defer unix.Close(pin)
+	pinned := fmt.Sprintf("/proc/self/fd/%d", pin)
+	info, err := os.Stat(pinned)
+	if err != nil || info.Mode().Perm()&0o077 != 0 || info.Sys().(*syscall.Stat_t).Nlink != 0 || checkPidfile(pinned, info) != nil {
 		return false
 	}
-	f, err := os.Open(name)
+	f, err := os.Open(pinned) // a regular file, as we know
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	named, _ := readPID(f)
-	locked, _ := locksFlock(pid, fd)
-	return named == pid && locked
+	if named, _ := readPID(f); named != pid {
+		return false
+	}
+	if held, err := isHeld(f); err != nil || !held {
+		return false
+	}
+	lock, _ := locksFlock(pid, fd)
+	// Over overlayfs stat(2) may tell another device of a file than of its directory.
+	same := info.Sys().(*syscall.Stat_t).Dev == directory.Sys().(*syscall.Stat_t).Dev
+	return lock != "" && (same || strings.HasPrefix(lock, deviceKey(directory)))
 }

@@ -60,7 +60,8 @@ func Getgrnam(name string) (*Group, error) {
 // DropPrivileges becomes the user and the group for good, in every thread of
 // the process, and proves it. Both are names, or ids in decimal if no name is
 // the same. Empty means what it means in [Config], with the base name of
-// os.Args[0] as the daemon's name. An account that does not exist is, by
+// os.Args[0] as the daemon's name; in a set-user-ID program, whose caller chooses
+// that, neither may be empty. An account that does not exist is, by
 // errors.As, a [user.UnknownUserError] or [user.UnknownGroupError].
 //
 // In this order: initgroups(3)'s supplementary groups, setresgid(2),
@@ -83,7 +84,7 @@ func Getgrnam(name string) (*Group, error) {
 // only together with a seccomp(2) filter. It allows everything, costs about ten
 // nanoseconds a system call, and shows as "Seccomp: 2" in /proc/PID/status.
 func DropPrivileges(user, group string) error {
-	if secureMode() && (user == "" || group == "") {
+	if setUserID() && (user == "" || group == "") {
 		return errors.New("daemonize: a set-user-ID or set-group-ID program has no name but the one that its caller chooses: name the user and the group")
 	}
 	a, err := resolveAccount(programName(), user, group)

@@ -30,7 +30,7 @@ func (s *service) run() error {
 	if boot.state == bootRefused {
 		return boot.err()
 	}
-	if os.Getuid() != os.Geteuid() || os.Getgid() != os.Getegid() {
+	if setUserID() {
 		return &fs.PathError{Op: "daemonize", Path: "set-user-ID or set-group-ID program (its caller chooses its name and environment: start it as that user instead)", Err: unix.EPERM}
 	}
 	s.inForeground = true

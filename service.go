@@ -48,7 +48,7 @@ type Config[T any] struct {
 
 	// Name names the daemon in syslog, messages and the pidfile: 1 to 200
 	// bytes without '/' and control characters. Default: the base name of
-	// os.Args[0].
+	// os.Args[0], but in a set-user-ID program, whose caller chooses that.
 	Name string
 
 	// User and Group are who the daemon becomes when it is started by root: a
@@ -183,7 +183,7 @@ func New[T any](action func(context.Context, T) error, config *Config[T]) (*Serv
 // complete checks the fields and puts the defaults in.
 func (s *service) complete(directory string) error {
 	if s.name == "" {
-		if secureMode() {
+		if setUserID() {
 			return errCallersName
 		}
 		s.name = programName()
@@ -220,7 +220,7 @@ func (s *service) complete(directory string) error {
 }
 
 // errCallersName: stop would remove the pidfile of whatever daemon the caller likes.
-var errCallersName = &configError{errors.New("daemonize: a set-user-ID or set-group-ID program, or one with file capabilities, has no name but the one that its caller chooses: set Name")}
+var errCallersName = &configError{errors.New("daemonize: a set-user-ID or set-group-ID program has no name but the one that its caller chooses: set Name")}
 
 // checkName refuses what cannot name a file and a syslog tag.
 func checkName(name string) error {
@@ -487,9 +487,6 @@ func (s *service) reload() error {
 		return err
 	}
 	defer h.close()
-	if h.file == nil { // SIGHUP ends one that is just starting; its text would tell
-		return fmt.Errorf("reload: %s was removed, so it cannot be seen whether pid %d has started: restart it", s.pidfile, h.pid)
-	}
 	return h.signal(unix.SIGHUP)
 }
 

@@ -45,7 +45,7 @@ func namespaceInit() int {
 	} {
 		if err := unix.Mount(m.source, m.target, m.kind, m.flags, ""); err != nil {
 			fmt.Fprintf(os.Stderr, "bench: mount %s: %v\n", m.target, err)
-			return 1
+			return 2
 		}
 	}
 	if info, err := os.Lstat("/dev/log"); err == nil && info.Mode()&os.ModeSocket != 0 {
@@ -55,7 +55,7 @@ func namespaceInit() int {
 	p, err := os.StartProcess("/proc/self/exe", os.Args, &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		return 1
+		return 2
 	}
 	for {
 		var status unix.WaitStatus
@@ -63,9 +63,9 @@ func namespaceInit() int {
 		case err == unix.EINTR:
 		case err != nil:
 			fmt.Fprintln(os.Stderr, "bench: wait4:", err)
-			return 1
+			return 2
 		case pid == p.Pid && status.Signaled():
-			return 128 + int(status.Signal())
+			return 228 + int(status.Signal())
 		case pid == p.Pid:
 			return status.ExitStatus()
 		}
