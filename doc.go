@@ -99,9 +99,12 @@
 // A daemon that dropped its privileges cannot remove its pidfile from a directory
 // of root's when it ends by itself; status then says that it is dead, the
 // next start takes the file over, and root's stop removes it. The pidfile must be
-// on a file system with flock(2). On Linux a start needs /proc. Elsewhere stop
-// signals the pid that the locked file names, by kill(2): that this process
-// holds the lock is not proved, and status needs the right to read the file.
+// on a file system with flock(2). On Linux a start needs /proc. Root without
+// CAP_SYS_PTRACE, as in most containers, cannot look into a daemon that dropped its
+// privileges: there /proc/locks proves who holds the pidfile, unless the clock
+// was set forward since. Elsewhere stop signals the pid that the locked file
+// names, by kill(2): that this process holds the lock is not proved, and status
+// needs the right to read the file.
 //
 // Set-user-ID programs cannot start a daemon. With cgo over glibc 2.32 or newer,
 // a library that has started threads before main (LD_PRELOAD) makes a start an
