@@ -656,7 +656,16 @@ func TestSetuidProgramRefuses(t *testing.T) {
 	_, stderr = command(t, 6, stop)
 	assert.Contains(t, stderr, "has no name but the one that its caller chooses: set Name")
 	assert.FileExists(t, "/run/sshd.pid")
+
+	// Nor as whom it goes on.
+	drops := testbed.Command("drops")
+	drops.Path, drops.Dir, drops.SysProcAttr = cmd.Path, cmd.Dir, cmd.SysProcAttr
+	stdout, _ := command(t, 0, drops)
+	assert.Equal(t, "daemonize: a set-user-ID or set-group-ID program has no name but the one that its caller chooses: name the user and the group\n", stdout)
 }
+
+// drops becomes nobody, and whatever group is called like the program.
+var _ = testbed.Helper("drops", func() { fmt.Println(DropPrivileges("nobody", "")) })
 
 // shut closes some of descriptors 0 to 2, then becomes another helper.
 var _ = testbed.Helper("shut", func() {

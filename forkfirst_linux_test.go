@@ -144,8 +144,11 @@ var _ = testbed.Helper("own-words", func() {
 		<-ctx.Done()
 		os.WriteFile(up+".told", nil, 0o600)
 	}
-	if os.Getenv("HOW") == "killed" {
+	switch os.Getenv("HOW") {
+	case "killed":
 		unix.Kill(os.Getpid(), unix.SIGKILL)
+	case "leaves a child":
+		testbed.Fork()
 	}
 	os.Exit(7)
 })
@@ -159,6 +162,15 @@ func TestForkFirstErrorBeforeTheStartIsTheCallers(t *testing.T) {
 	assert.Contains(t, stdout, "/run/not-there")
 	assert.True(t, strings.HasSuffix(stdout, "\nagain: true\n"), "%s", stdout)
 	command(t, 128+9, forked("own-words", "start", "HOW=killed"))
+
+	c := forked("own-words", "start", "HOW=leaves a child")
+	c.WaitDelay = 100 * time.Millisecond                                   // the child has our standard error
+	late := time.AfterFunc(5*time.Second, func() { _ = c.Process.Kill() }) // a launcher that waits for the child
+	defer late.Stop()
+	command(t, 7, c)
+	for _, pid := range testbed.Find("own-words") {
+		require.NoError(t, unix.Kill(pid, unix.SIGKILL))
+	}
 	testbed.None(t, "own-words")
 }
 
