@@ -93,12 +93,4 @@ int cd_getgrnam(const char *name, struct group *gr, char *buf, size_t size);
  * there are. ERANGE: there was too little room, and *n may say how much it takes. */
 int cd_getgrouplist(const char *user, gid_t gid, gid_t *groups, int *n);
 
-/* cd_setgroups, cd_setresgid and cd_setresuid are setgroups(2) and its kin in
- * every thread of the process. ENOSYS: not here; package syscall's are safe
- * with this libc. Another error: no thread has changed, or some have and the
- * process must end. Called by Go in the daemon, not twice at a time. */
-int cd_setgroups(size_t n, const gid_t *groups);
-int cd_setresgid(gid_t r, gid_t e, gid_t s);
-int cd_setresuid(uid_t r, uid_t e, uid_t s);
-
 #endif

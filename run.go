@@ -19,7 +19,8 @@ import (
 type foreground struct{ *notifier }
 
 func (foreground) stage(string) {}
-func (f foreground) ready()     { f.send("READY=1") }
+
+func (f foreground) ready() { f.send("READY=1") }
 
 // run is the daemon in this process: every step of start but those that
 // detach it.

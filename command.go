@@ -1,0 +1,162 @@
+//go:build unix
+
+package daemonize
+
+// The verbs, and what they print.
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func (s *service) command(args []string) int {
+	verb := ""
+	if len(args) == 1 {
+		verb = args[0]
+	}
+	var err error
+	switch verb {
+	case "start":
+		p := newProgress(s.name)
+		err = s.start(p)
+		p.end()
+	case "stop":
+		p := newProgress(s.name)
+		p.say(s.waitsForEnd())
+		err = s.stop()
+		p.end()
+		if errors.Is(err, ErrNotRunning) {
+			fmt.Fprintln(os.Stderr, message(s.name, err))
+			return exitDone
+		}
+	case "restart":
+		p := newProgress(s.name)
+		err = s.restart(p)
+		p.end()
+	case "status":
+		return s.printStatus()
+	case "reload":
+		err = s.reload()
+		if errors.Is(err, ErrNotRunning) {
+			fmt.Fprintf(os.Stderr, "%s is not running.\n", s.name)
+			return exitNotRunning
+		}
+	case "run":
+		err = s.run()
+		if s.logged { // so it was on standard error
+			return exitCode(err)
+		}
+	default:
+		fmt.Fprintf(os.Stderr, "Usage: %s {start|stop|restart|status|reload|run}\n", s.name)
+		return exitUsage
+	}
+	if err == nil {
+		return exitDone
+	}
+	if failed := (*StartError)(nil); errors.As(err, &failed) {
+		os.Stderr.Write(failed.Stderr)
+	}
+	fmt.Fprintln(os.Stderr, message(s.name, err))
+	return exitCode(err)
+}
+
+func (s *service) status() (Status, error) {
+	status, err := probe(s.pidfile)
+	if status.State != Running {
+		status.Crash = lastWords(s.pidfile)
+	}
+	return status, err
+}
+
+func (s *service) printStatus() int {
+	status, err := s.status()
+	switch {
+	case err != nil:
+		fmt.Fprintln(os.Stderr, message(s.name, err))
+	case status.State == Running && status.PID != 0:
+		fmt.Printf("%s is running (pid %d).\n", s.name, status.PID)
+	case status.State == Running:
+		fmt.Printf("%s is starting.\n", s.name)
+	case status.State == Dead:
+		fmt.Printf("%s is dead, but its pidfile %s is left.\n", s.name, s.pidfile)
+	default:
+		fmt.Printf("%s is not running.\n", s.name)
+	}
+	if status.Crash != "" {
+		fmt.Printf("It crashed: %s (all of it is in %s)\n", status.Crash, crashPath(s.pidfile))
+	}
+	return int(status.State)
+}
+
+// start shows in p, if not nil, what it waits for.
+func (s *service) start(p *progress) error {
+	if isDaemon() && !forkedFirst() {
+		os.Exit(s.daemon(nil))
+	}
+	if err := s.mayStart(); err != nil {
+		return standDown(err)
+	}
+	if os.Geteuid() != 0 { // root's daemon looks itself, and says the same
+		if _, err := resolveAccount(s.name, s.user, s.group); err != nil {
+			return standDown(err)
+		}
+	}
+	if status, _ := probe(s.pidfile); status.State == Running {
+		return standDown(&RunningError{s.pidfile, status.PID})
+	}
+	p.say("waiting for the daemon to start")
+	if forkedFirst() {
+		os.Exit(s.daemon(p))
+	}
+	return launch(false, p.lastSeen)
+}
+
+func (s *service) stop() error {
+	return stopHolder(s.pidfile, s.stopTimeout, crashPath(s.pidfile))
+}
+
+// waitsForEnd is what stop waits for.
+func (s *service) waitsForEnd() string {
+	return fmt.Sprintf("waiting for the daemon to end (SIGKILL after %s)", seconds(s.stopTimeout))
+}
+
+func (s *service) restart(p *progress) error {
+	if !isDaemon() || forkedFirst() {
+		if err := s.mayStart(); err != nil {
+			return standDown(err)
+		}
+		if _, err := resolveAccount(s.name, s.user, s.group); err != nil {
+			return standDown(err)
+		}
+		p.say(s.waitsForEnd())
+		if err := s.stop(); err != nil && !errors.Is(err, ErrNotRunning) {
+			return standDown(err)
+		}
+	}
+	return s.start(p)
+}
+
+// mayStart finds, before anything has happened, what would fail in the daemon.
+func (s *service) mayStart() error {
+	if err := mayLaunch(); err != nil {
+		return err
+	}
+	return checkDirectory(filepath.Dir(s.pidfile))
+}
+
+func (s *service) reload() error {
+	if s.reloadAction == nil {
+		return errNoReload
+	}
+	h, err := findHolder(s.pidfile, time.Now().Add(s.stopTimeout))
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	return h.signal(unix.SIGHUP)
+}
