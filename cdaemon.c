@@ -67,7 +67,7 @@ static int is_secure(void)
 
 /* The socket is ours if the launcher, whose pid cannot be borrowed while it
  * is our parent, made the other end. */
-static int is_from(int fd, int pid)
+static int peer_is(int fd, int pid)
 {
 #ifdef __linux__
 	struct ucred peer;
@@ -149,7 +149,7 @@ static int marked(const char *s)
 	int pid = number(&s, ':');
 	int fd = pid < 0 ? -1 : number(&s, '\0');
 
-	if (pid < 2 || fd < 3 || pid != getppid() || is_secure() || !is_from(fd, pid))
+	if (pid < 2 || fd < 3 || pid != getppid() || is_secure() || !peer_is(fd, pid))
 		return -1;
 	return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -1;
 }

@@ -96,22 +96,22 @@ func (s *service) printStatus() int {
 // start shows in p, if not nil, what it waits for.
 func (s *service) start(p *progress) error {
 	if isDaemon() && !forkedFirst() {
-		os.Exit(s.daemon(nil))
+		os.Exit(s.startInDaemon(nil))
 	}
 	if err := s.mayStart(); err != nil {
-		return standDown(err)
+		return declineStart(err)
 	}
 	if os.Geteuid() != 0 { // root's daemon looks itself, and says the same
 		if _, err := resolveAccount(s.name, s.user, s.group); err != nil {
-			return standDown(err)
+			return declineStart(err)
 		}
 	}
 	if status, _ := probe(s.pidfile); status.State == Running {
-		return standDown(&RunningError{s.pidfile, status.PID})
+		return declineStart(&RunningError{s.pidfile, status.PID})
 	}
 	p.say("waiting for the daemon to start")
 	if forkedFirst() {
-		os.Exit(s.daemon(p))
+		os.Exit(s.startInDaemon(p))
 	}
 	return launch(false, p.lastSeen)
 }
@@ -128,14 +128,14 @@ func (s *service) waitsForEnd() string {
 func (s *service) restart(p *progress) error {
 	if !isDaemon() || forkedFirst() {
 		if err := s.mayStart(); err != nil {
-			return standDown(err)
+			return declineStart(err)
 		}
 		if _, err := resolveAccount(s.name, s.user, s.group); err != nil {
-			return standDown(err)
+			return declineStart(err)
 		}
 		p.say(s.waitsForEnd())
 		if err := s.stop(); err != nil && !errors.Is(err, ErrNotRunning) {
-			return standDown(err)
+			return declineStart(err)
 		}
 	}
 	return s.start(p)

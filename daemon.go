@@ -60,7 +60,7 @@ func Detach(nochdir, noclose bool) (ready func(error), err error) {
 	if forkedFirst() {
 		null, err := openNull() // as a launcher does
 		if err != nil {
-			return nil, standDown(fmt.Errorf("daemonize: start: %w", err))
+			return nil, declineStart(fmt.Errorf("daemonize: start: %w", err))
 		}
 		null.Close()
 	}
@@ -100,13 +100,13 @@ func Daemonize(action func()) error {
 
 // starter is the daemon's side of a start: from the call until ready.
 type starter struct {
-	name      string // what messages are signed with
-	report    *os.File
-	noclose   bool
-	forked    bool               // the launcher is C and knows no words
-	abandoned func()             // ends the process when the launcher has gone away
-	seen      func(stage string) // hears how far it has come, if forked
-	over      func()             // is called before the verdict, perhaps twice
+	name           string // what messages are signed with
+	report         *os.File
+	noclose        bool
+	forked         bool               // the launcher is C and knows no words
+	onLauncherGone func()             // ends the process when the launcher has gone away
+	onStage        func(stage string) // hears how far it has come, if forked
+	onVerdict      func()             // is called before the verdict, perhaps twice
 
 	mu   sync.Mutex // guards done: one verdict, by whoever comes first
 	done bool
@@ -114,12 +114,12 @@ type starter struct {
 
 // attach is the rest of daemon(3), at the call, in the daemon. An error has
 // been reported.
-func attach(name string, nochdir, noclose bool, abandoned func()) (*starter, error) {
+func attach(name string, nochdir, noclose bool, onLauncherGone func()) (*starter, error) {
 	if !detached.CompareAndSwap(false, true) {
 		return nil, errSecondCall
 	}
 	s := &starter{name: name, report: pollable(boot.report, "report"), noclose: noclose, forked: forkedFirst(),
-		abandoned: abandoned, seen: func(string) {}, over: func() {}}
+		onLauncherGone: onLauncherGone, onStage: func(string) {}, onVerdict: func() {}}
 	s.stage("after it reached the call that makes it a daemon")
 	if err := s.enter(nochdir); err != nil {
 		s.fail(exitFailed, err)
@@ -158,7 +158,7 @@ func (s *starter) watch() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.done {
-		s.abandoned()
+		s.onLauncherGone()
 	}
 }
 
@@ -167,11 +167,11 @@ func (s *starter) watch() {
 func (s *starter) stage(how string) {
 	f := frame{kind: frameStage, text: how}
 	if s.forked {
-		s.seen(how)
+		s.onStage(how)
 		f.text = s.name + ": " + died(os.Getpid(), how)
 	}
 	_ = writeFrame(s.report, f)
-	stopAt(how)
+	failpoint(how)
 }
 
 // ready lets the launcher end with status 0 and takes standard error from it.
@@ -182,17 +182,17 @@ func (s *starter) ready() {
 	if s.done {
 		return
 	}
-	s.over()
+	s.onVerdict()
 	if !s.noclose {
 		// First: once the launcher has gone, writing to its pipe kills.
 		if err := toNull(2); err != nil {
 			s.refuse(exitFailed, err)
-			s.abandoned()
+			s.onLauncherGone()
 			return
 		}
 	}
 	if s.verdict(frame{kind: frameReady}) != nil {
-		s.abandoned()
+		s.onLauncherGone()
 	}
 }
 
@@ -210,7 +210,7 @@ func (s *starter) refuse(code int, err error) {
 	f := frame{kind: frameFailed, code: uint8(code), text: err.Error()}
 	if s.forked {
 		f.text = ""
-		s.over()
+		s.onVerdict()
 		fmt.Fprintln(os.Stderr, message(s.name, err)) // the terminal's still
 	} else if running := (*RunningError)(nil); errors.As(err, &running) {
 		f = frame{kind: frameRunning, num: int32(running.PID), text: running.Pidfile}

@@ -94,12 +94,12 @@ func (e *RunningError) Error() string {
 //lint:ignore ST1005 a sentence, for people
 var ErrNotRunning = errors.New("Could not find PID file to stop. Is the process running?")
 
-// tryAgain is what is wrong if it stays so: perhaps somebody else just moved.
-type tryAgain string
+// transientError is what is wrong if it stays so: perhaps somebody else just moved.
+type transientError string
 
-func (e tryAgain) Error() string { return string(e) }
+func (e transientError) Error() string { return string(e) }
 
-const errAgain tryAgain = "the pidfile was removed or replaced just now"
+const errRaced transientError = "the pidfile was removed or replaced just now"
 
 // configError is an error of the configuration, not of this run: an account,
 // a name, a directory or a pidfile that cannot be used.

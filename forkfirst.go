@@ -13,22 +13,22 @@ import (
 
 // forkedFirst is true in a daemon of package forkfirst: its launcher is C, so
 // all that a launcher in Go says and checks is up to us.
-func forkedFirst() bool { return boot.state == bootForked && !stoodDown.Load() }
+func forkedFirst() bool { return boot.state == bootForked && !declined.Load() }
 
-// stoodDown is set when a process that forked first is not to be the daemon
+// declined is set when a process that forked first is not to be the daemon
 // after all.
-var stoodDown atomic.Bool
+var declined atomic.Bool
 
-// standDown returns err, from before a start proper. A process that forked
+// declineStart returns err, from before a start proper. A process that forked
 // first is an ordinary one from here on: it says itself what there is to
 // say, while the launcher waits for its end, to end with the same status.
 // If the launcher goes away, it gets SIGTERM.
-func standDown(err error) error {
-	if !forkedFirst() || detached.Load() || !stoodDown.CompareAndSwap(false, true) {
+func declineStart(err error) error {
+	if !forkedFirst() || detached.Load() || !declined.CompareAndSwap(false, true) {
 		return err
 	}
-	s := &starter{report: pollable(boot.report, "report"), abandoned: func() { _ = unix.Kill(os.Getpid(), unix.SIGTERM) }}
-	_ = writeFrame(s.report, frame{kind: frameOwn})
+	s := &starter{report: pollable(boot.report, "report"), onLauncherGone: func() { _ = unix.Kill(os.Getpid(), unix.SIGTERM) }}
+	_ = writeFrame(s.report, frame{kind: frameNotDaemon})
 	go s.watch()
 	return err
 }

@@ -16,7 +16,7 @@ const (
 	frameBooted    = 'b' // num: the daemon's pid
 	frameBootError = 'f' // code: the call, num: errno; there is no daemon
 	frameStage     = 's' // text: how far the start has come; to a launcher in C, all that it is to say of a death
-	frameOwn       = 'o' // to a launcher in C: this is no daemon, and speaks for itself
+	frameNotDaemon = 'o' // to a launcher in C: this is no daemon, and speaks for itself
 	frameReady     = 'r' // verdict: ready
 	frameFailed    = 'e' // verdict: text is why, code the exit code; to a launcher in C, which need not say it, no text
 	frameRunning   = 'x' // verdict: num holds the pidfile text already

@@ -27,16 +27,16 @@ func stillHolds(path string, pid int) bool {
 		return true
 	}
 	defer f.Close()
-	ours, err := holds(pid, f)
+	ours, err := holdsLock(pid, f)
 	return ours || err != nil
 }
 
 // probe says what the pidfile at path proves. A daemon that is dying, or
 // being replaced, may have let go of the file but not of the lock: that passes.
 func probe(path string) (Status, error) {
-	for deadline := time.Now().Add(lockPatience); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(lockTimeout); ; time.Sleep(time.Millisecond) {
 		status, err := tryProbe(path)
-		if again := tryAgain(""); !errors.As(err, &again) || time.Now().After(deadline) {
+		if again := transientError(""); !errors.As(err, &again) || time.Now().After(deadline) {
 			return status, err
 		}
 	}
@@ -67,15 +67,15 @@ func tryProbe(path string) (Status, error) {
 	if !named {
 		return Status{State: Running}, nil
 	}
-	if ours, err := holds(pid, f); err == nil && !ours {
-		return Status{State: Unknown}, elsewhere(path, pid)
+	if ours, err := holdsLock(pid, f); err == nil && !ours {
+		return Status{State: Unknown}, errForeignHolder(path, pid)
 	}
 	return Status{State: Running, PID: pid}, nil
 }
 
-// elsewhere is a lock whose holder is not to be seen.
-func elsewhere(path string, pid int) error {
-	return tryAgain(fmt.Sprintf("%s is locked, but not by process %d here, which it names: a daemon of another container holds it, a child that the daemon left, or somebody else who may read it", path, pid))
+// errForeignHolder is a lock whose holder is not to be seen.
+func errForeignHolder(path string, pid int) error {
+	return transientError(fmt.Sprintf("%s is locked, but not by process %d here, which it names: a daemon of another container holds it, a child that the daemon left, or somebody else who may read it", path, pid))
 }
 
 // probeUnprivileged asks the kernel's list of locks: the file is not ours to open.
@@ -105,7 +105,7 @@ type holder struct {
 func findHolder(path string, deadline time.Time) (*holder, error) {
 	for {
 		h, err := tryHolder(path)
-		if again := tryAgain(""); !errors.As(err, &again) || time.Now().After(deadline) {
+		if again := transientError(""); !errors.As(err, &again) || time.Now().After(deadline) {
 			return h, err
 		}
 		time.Sleep(5 * time.Millisecond)
@@ -129,16 +129,16 @@ func tryHolder(path string) (*holder, error) {
 	case !held:
 		err = ErrNotRunning
 	case !named:
-		err = tryAgain(path + " is locked, but names no process: it is starting, or another program's")
+		err = transientError(path + " is locked, but names no process: it is starting, or another program's")
 	case h.pid == 1:
 		err = fmt.Errorf("the daemon is PID 1, the init of its container: stop the container instead")
 	default:
 		h.pidfd, err = pidfdOpen(h.pid)
 		if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) { // nobody, or a thread
-			err = elsewhere(path, h.pid) // unless it is just dying
+			err = errForeignHolder(path, h.pid) // unless it is just dying
 		}
 		if err == nil {
-			err = h.prove()
+			err = h.verify()
 		}
 	}
 	if err != nil {
@@ -155,7 +155,7 @@ func deletedHolderProved(path string) (*holder, error) {
 	}
 	h := &holder{pid: pid, path: path, pidfd: -1}
 	var err error
-	if h.pidfd, err = pidfdOpen(pid); err != nil || h.prove() != nil {
+	if h.pidfd, err = pidfdOpen(pid); err != nil || h.verify() != nil {
 		h.close()
 		return nil, ErrNotRunning
 	}
@@ -164,10 +164,10 @@ func deletedHolderProved(path string) (*holder, error) {
 
 // prove is nil if the daemon still is what it was when it was found: the lock
 // is held, the file names pid, and it is that process here that holds it.
-func (h *holder) prove() error {
+func (h *holder) verify() error {
 	if h.file == nil {
 		if deletedHolder(h.path) != h.pid {
-			return errAgain
+			return errRaced
 		}
 		return nil
 	}
@@ -176,14 +176,14 @@ func (h *holder) prove() error {
 		return err
 	}
 	if pid, _ := readPID(h.file); !held || pid != h.pid {
-		return errAgain
+		return errRaced
 	}
-	ours, err := holds(h.pid, h.file)
+	ours, err := holdsLock(h.pid, h.file)
 	if err != nil {
 		return fmt.Errorf("cannot prove that pid %d holds %s: %w", h.pid, h.path, err)
 	}
 	if !ours {
-		return elsewhere(h.path, h.pid)
+		return errForeignHolder(h.path, h.pid)
 	}
 	return nil
 }
@@ -211,7 +211,7 @@ func (h *holder) signal(sig syscall.Signal) error {
 	var err error
 	if h.pidfd >= 0 {
 		err = pidfdSignal(h.pidfd, sig)
-	} else if h.prove() != nil {
+	} else if h.verify() != nil {
 		err = unix.ESRCH
 	} else {
 		err = unix.Kill(h.pid, sig)
@@ -240,8 +240,8 @@ func (h *holder) gone(deadline time.Time) bool {
 	return true
 }
 
-// killPatience is how long a process may take to die of SIGKILL.
-const killPatience = 2 * time.Second
+// killTimeout is how long a process may take to die of SIGKILL.
+const killTimeout = 2 * time.Second
 
 // stopHolder ends the daemon that holds the pidfile at path: SIGTERM, timeout, SIGKILL.
 // ErrNotRunning if there is none; a stale pidfile goes in any case, and with it
@@ -274,14 +274,14 @@ func (h *holder) end(deadline time.Time) error {
 	if err := h.signal(unix.SIGKILL); err != nil {
 		return err
 	}
-	if !h.gone(time.Now().Add(killPatience)) {
+	if !h.gone(time.Now().Add(killTimeout)) {
 		return fmt.Errorf("pid %d is still there after SIGKILL: see its state in /proc/%d/stat (D: it waits for a device)", h.pid, h.pid)
 	}
 	return nil
 }
 
 // tidy removes a pidfile that nobody holds. It locks it for that moment; O_APPEND
-// tells others that no daemon does, see locksFlock.
+// tells others that no daemon does, see flockOfFD.
 func tidy(path string, beside []string) {
 	f, err := openPidfile(path, os.O_RDONLY|os.O_APPEND)
 	if err != nil {

@@ -19,34 +19,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// daemon is Start in the daemon; it returns the exit code. p is nil but in one
+// startInDaemon is Start in the daemon; it returns the exit code. p is nil but in one
 // that forked first.
-func (s *service) daemon(p *progress) int {
-	up, err := attach(s.name, false, false, func() {
-		s.letGo()
+func (s *service) startInDaemon(p *progress) int {
+	reporter, err := attach(s.name, false, false, func() {
+		s.releasePidfile()
 		os.Exit(exitFailed)
 	})
 	if err != nil {
 		return exitFailed // the launcher knows
 	}
-	up.seen, up.over = p.lastSeen, p.end
-	err = s.serve(up)
+	reporter.onStage, reporter.onVerdict = p.lastSeen, p.end
+	err = s.runDaemon(reporter)
 	if err != nil {
-		up.fail(exitCode(err), err) // unless it was ready before
+		reporter.fail(exitCode(err), err) // unless it was ready before
 		return exitFailed
 	}
 	return exitDone
 }
 
-// starting is where a start reports to: the launcher, or in run a supervisor.
-type starting interface {
+// startReporter is where a start reports to: the launcher, or in run a supervisor.
+type startReporter interface {
 	stage(how string)
 	ready()
 }
 
-// serve is the life of the daemon: from the lock to the last message.
-func (s *service) serve(up starting) (err error) {
-	up.stage("before it locked its pidfile")
+// runDaemon is the life of the daemon: from the lock to the last message.
+func (s *service) runDaemon(reporter startReporter) (err error) {
+	reporter.stage("before it locked its pidfile")
 	syscall.Umask(s.umask)
 	account, err := resolveAccount(s.name, s.user, s.group)
 	if err != nil {
@@ -57,17 +57,17 @@ func (s *service) serve(up starting) (err error) {
 		return err
 	}
 	s.held.Store(lock) // nil in run, where it cannot be written
-	defer s.letGo()
+	defer s.releasePidfile()
 
 	Openlog(s.name, s.options, s.facility)
-	tell(LOG_NOTICE, "Starting.")
+	logNotice(LOG_NOTICE, "Starting.")
 	defer func() {
 		s.notify.stopping()
 		if err != nil {
-			tell(LOG_ERR, err.Error())
+			logNotice(LOG_ERR, err.Error())
 			s.logged = true
 		}
-		tell(LOG_NOTICE, "Exiting.")
+		logNotice(LOG_NOTICE, "Exiting.")
 	}()
 	over := sync.OnceFunc(s.untilReady())
 	defer over()
@@ -79,52 +79,52 @@ func (s *service) serve(up starting) (err error) {
 		s.crash.Store(crash)
 	}
 	for _, notice := range s.notices {
-		tell(LOG_WARNING, notice)
+		logNotice(LOG_WARNING, notice)
 	}
 	const privileged = "while it ran its privileged action"
-	up.stage(privileged)
+	reporter.stage(privileged)
 	sink := func(text string) {
 		s.notify.send("STATUS=" + text)
-		up.stage(privileged + ": " + text) // once it is ready, nobody listens
+		reporter.stage(privileged + ": " + text) // once it is ready, nobody listens
 	}
 	statusSink.Store(&sink)
 	defer statusSink.Store(nil)
-	if err := protect(s.privileged); err != nil {
+	if err := recoverPanic(s.privileged); err != nil {
 		// Whatever it is, it is the program's own failure: never 4 or 6.
 		return &StartError{Reason: "privileged action: " + err.Error(), ExitCode: exitFailed}
 	}
-	up.stage("before it wrote its pidfile")
+	reporter.stage("before it wrote its pidfile")
 	ctx, hangups, stop := s.handleSignals() // from here on stop finds us
 	defer stop()
 	over()
 	if lock != nil {
 		err := lock.write(fmt.Sprint(os.Getpid()))
-		if errors.Is(err, errAgain) {
+		if errors.Is(err, errRaced) {
 			err = fmt.Errorf("write pidfile %s: it was removed or replaced since this start locked it, or PrivilegedAction has changed the root directory", s.pidfile)
 		}
 		if err != nil && (!s.inForeground || !unwritable(err)) {
 			return err
 		}
 		if err != nil { // the lock alone keeps a second one from running
-			tell(LOG_WARNING, noPidfile+err.Error())
+			logNotice(LOG_WARNING, noPidfile+err.Error())
 		}
 	}
-	up.stage("while it dropped its privileges")
+	reporter.stage("while it dropped its privileges")
 	if err := account.drop(s.allowNewPrivs); err != nil {
 		return err
 	}
-	up.stage("after it dropped its privileges")
+	reporter.stage("after it dropped its privileges")
 	if ctx.Err() != nil {
 		return errToldToStop
 	}
-	up.ready()
+	reporter.ready()
 	go s.serveReloads(ctx, hangups) // not before the drop: Reload is not for root to run
-	return s.act(ctx)
+	return s.runAction(ctx)
 }
 
-// letGo removes the pidfile, once, and the crash file first: it goes with the
+// releasePidfile removes the pidfile, once, and the crash file first: it goes with the
 // lock.
-func (s *service) letGo() {
+func (s *service) releasePidfile() {
 	if lock := s.held.Swap(nil); lock != nil {
 		s.crash.Swap(nil).remove()
 		lock.remove()
@@ -178,8 +178,8 @@ func (s *service) serveReloads(ctx context.Context, hangups <-chan struct{}) {
 			continue
 		}
 		s.notify.reloading()
-		if err := protect(func() error { return s.reloadAction(ctx) }); err != nil {
-			tell(LOG_ERR, "reload: "+err.Error())
+		if err := recoverPanic(func() error { return s.reloadAction(ctx) }); err != nil {
+			logNotice(LOG_ERR, "reload: "+err.Error())
 		}
 		if ctx.Err() == nil {
 			s.notify.send("READY=1")
@@ -187,10 +187,10 @@ func (s *service) serveReloads(ctx context.Context, hangups <-chan struct{}) {
 	}
 }
 
-// act runs the action, again and again where it respawns.
-func (s *service) act(ctx context.Context) error {
+// runAction runs the action, again and again where it respawns.
+func (s *service) runAction(ctx context.Context) error {
 	for {
-		err := protect(func() error { return s.action(ctx) })
+		err := recoverPanic(func() error { return s.action(ctx) })
 		var fatal *fatalError
 		switch {
 		case ctx.Err() != nil && errors.Is(err, context.Canceled):
@@ -198,8 +198,8 @@ func (s *service) act(ctx context.Context) error {
 		case err == nil, s.respawnDelay == 0, ctx.Err() != nil, errors.As(err, &fatal):
 			return err
 		}
-		tell(LOG_ERR, "unexpected error: "+err.Error())
-		tell(LOG_NOTICE, "restarting in "+seconds(s.respawnDelay))
+		logNotice(LOG_ERR, "unexpected error: "+err.Error())
+		logNotice(LOG_NOTICE, "restarting in "+seconds(s.respawnDelay))
 		SetStatus("unexpected error, restarting in " + seconds(s.respawnDelay))
 		select {
 		case <-ctx.Done():
@@ -217,9 +217,9 @@ func seconds(d time.Duration) string {
 	return fmt.Sprintf("%d seconds", int64(d.Seconds()))
 }
 
-// protect turns a panic and runtime.Goexit of f into errors. f runs in a
+// recoverPanic turns a panic and runtime.Goexit of f into errors. f runs in a
 // goroutine of its own, as Goexit takes its goroutine along.
-func protect(f func() error) error {
+func recoverPanic(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		err := errors.New("it ended its goroutine (runtime.Goexit)")
@@ -234,12 +234,12 @@ func protect(f func() error) error {
 	return <-done
 }
 
-// tellPatience is how long a message of ours may hold us up: a stopped
+// logTimeout is how long a message of ours may hold us up: a stopped
 // syslogd blocks syslog(3) for ever, and a stop must not wait for it.
-const tellPatience = 250 * time.Millisecond
+const logTimeout = 250 * time.Millisecond
 
-// tell logs a message of the library's own. It is false if that took too long.
-func tell(priority Priority, text string) bool {
+// logNotice logs a message of the library's own. It is false if that took too long.
+func logNotice(priority Priority, text string) bool {
 	done := make(chan struct{})
 	go func() {
 		Syslog(priority, text)
@@ -248,7 +248,7 @@ func tell(priority Priority, text string) bool {
 	select {
 	case <-done:
 		return true
-	case <-time.After(tellPatience):
+	case <-time.After(logTimeout):
 		return false
 	}
 }

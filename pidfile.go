@@ -52,13 +52,13 @@ func acquire(path string) (*pidfile, error) {
 		switch {
 		case err == nil:
 			return p, nil
-		case errors.Is(err, errAgain) && time.Now().Before(deadline.Add(lockPatience)):
+		case errors.Is(err, errRaced) && time.Now().Before(deadline.Add(lockTimeout)):
 		case errors.As(err, &running) && running.PID == 0 && time.Now().Before(deadline):
 		case errors.As(err, &running) && running.PID != 0 && !stillHolds(path, running.PID):
-			if time.Now().After(deadline.Add(lockPatience)) {
-				return nil, elsewhere(path, running.PID)
+			if time.Now().After(deadline.Add(lockTimeout)) {
+				return nil, errForeignHolder(path, running.PID)
 			}
-		case errors.Is(err, errAgain):
+		case errors.Is(err, errRaced):
 			return nil, fmt.Errorf("pidfile %s: others keep it locked, or replace it all the time: see who has it open (fuser), then start again", path)
 		default:
 			return nil, err
@@ -66,9 +66,9 @@ func acquire(path string) (*pidfile, error) {
 	}
 }
 
-// lockPatience is how long somebody who is dying or tidying up may have the
+// lockTimeout is how long somebody who is dying or tidying up may have the
 // lock: moments, but on a busy machine they are long.
-const lockPatience = time.Second
+const lockTimeout = time.Second
 
 func tryAcquire(path string) (*pidfile, error) {
 	f, err := openPidfile(path, os.O_RDONLY|os.O_CREATE|os.O_EXCL)
@@ -122,7 +122,7 @@ func (p *pidfile) lock() error {
 		return err
 	}
 	if !free || !p.isInPlace() {
-		return errAgain
+		return errRaced
 	}
 	return nil
 }
@@ -132,14 +132,14 @@ func (p *pidfile) lock() error {
 func (p *pidfile) write(text string) error {
 	w, err := openPidfile(p.path, os.O_WRONLY)
 	if errors.Is(err, fs.ErrNotExist) {
-		return errAgain
+		return errRaced
 	}
 	if err != nil {
 		return err
 	}
 	if !sameFile(w, p.file) {
 		w.Close()
-		return errAgain
+		return errRaced
 	}
 	if err = w.Truncate(0); err == nil {
 		_, err = w.WriteString(text)

@@ -147,7 +147,7 @@ func (a *account) usable() error {
 // it is, and may be asked for nobody else.
 func resolveSelf(userName, groupName string) (*account, error) {
 	a := &account{uid: os.Geteuid(), gid: os.Getegid()}
-	if rootWaits() {
+	if canRegainRoot() {
 		return nil, fmt.Errorf("daemonize: we run as uid %d, but the real or saved uid is root's, which would come back: %w; give up all three, or start as root", a.uid, fs.ErrPermission)
 	}
 	refuse := func(what string) error {
@@ -275,7 +275,7 @@ func (a *account) become(allowNewPrivs bool) error {
 		return err
 	}
 	if a.uid != 0 {
-		if err := refuseSurvivors(allowNewPrivs); err != nil {
+		if err := checkCapabilitiesClear(allowNewPrivs); err != nil {
 			return err
 		}
 	}
@@ -290,13 +290,13 @@ func (a *account) become(allowNewPrivs bool) error {
 	if err := a.environment(); err != nil {
 		return err
 	}
-	if err := a.prove(!allowNewPrivs); err != nil {
+	if err := a.verify(!allowNewPrivs); err != nil {
 		return fmt.Errorf("not proved, so the process must end: %w", err)
 	}
 	if a.uid == 0 {
 		return nil
 	}
-	return a.regain()
+	return a.tryRegainRoot()
 }
 
 // refused names the capability that a call wants, or the mapping that it
@@ -329,7 +329,7 @@ func (a *account) environment() error {
 
 // regain tries to become root again, every way that a capability or a saved
 // id would allow; each must fail. One thread tries: prove has shown that all are alike.
-func (a *account) regain() error {
+func (a *account) tryRegainRoot() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	const end = "not proved, so the process must end: %s brought back what root had"

@@ -25,7 +25,7 @@ func (f foreground) ready() { f.send("READY=1") }
 // run is the daemon in this process: every step of start but those that
 // detach it.
 func (s *service) run() error {
-	if _ = standDown(nil); isDaemon() {
+	if _ = declineStart(nil); isDaemon() {
 		return errSecondCall
 	}
 	if boot.state == bootRefused {
@@ -49,7 +49,7 @@ func (s *service) run() error {
 	}
 	defer s.notify.close()
 	defer s.ignoreSignals()
-	return s.serve(foreground{s.notify})
+	return s.runDaemon(foreground{s.notify})
 }
 
 // stderrIsJournal is true where systemd reads our standard error: see
@@ -93,8 +93,8 @@ func (s *service) untilReady() (over func()) {
 		select {
 		case <-signals:
 			s.notify.stopping()
-			tell(LOG_ERR, errToldToStop.Error())
-			s.letGo()
+			logNotice(LOG_ERR, errToldToStop.Error())
+			s.releasePidfile()
 			os.Exit(exitFailed)
 		case <-done:
 		}

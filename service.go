@@ -38,7 +38,7 @@ type service struct {
 	inForeground bool                      // run, not start
 	notify       *notifier                 // in run, if a supervisor asked for it
 	notices      []string                  // to log as soon as there is a log
-	logged       bool                      // serve has logged its error
+	logged       bool                      // runDaemon has logged its error
 }
 
 // Serviced is pydaemonize's serviced: it obeys the one verb that the program
@@ -48,7 +48,7 @@ type service struct {
 func Serviced[T any](action func(ctx context.Context, privileged T) error, config *Config[T]) {
 	s, err := New(action, config)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, message(programName(), standDown(err)))
+		fmt.Fprintln(os.Stderr, message(programName(), declineStart(err)))
 		os.Exit(exitNotConfigured)
 	}
 	os.Exit(s.Command(os.Args[1:]))

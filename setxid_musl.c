@@ -33,35 +33,35 @@
 static struct {
 	long number, arg[3];
 	int turn, thread, answer;
-} order;
+} request;
 enum { CHANGED = -1, HAD_CHANGED = -2 };
 static __thread int last_turn;
 
-static int obey(void)
+static int apply(void)
 {
-	if (last_turn == order.turn)
+	if (last_turn == request.turn)
 		return HAD_CHANGED;
-	if (syscall(order.number, order.arg[0], order.arg[1], order.arg[2]) != 0)
+	if (syscall(request.number, request.arg[0], request.arg[1], request.arg[2]) != 0)
 		return errno;
-	last_turn = order.turn;
+	last_turn = request.turn;
 	return CHANGED;
 }
 
-static void on_order(int sig)
+static void on_request(int sig)
 {
 	int saved = errno;
 
 	(void)sig;
-	if (__atomic_load_n(&order.thread, __ATOMIC_ACQUIRE) == (int)syscall(SYS_gettid)) {
-		order.thread = 0;
-		__atomic_store_n(&order.answer, obey(), __ATOMIC_RELEASE);
+	if (__atomic_load_n(&request.thread, __ATOMIC_ACQUIRE) == (int)syscall(SYS_gettid)) {
+		request.thread = 0;
+		__atomic_store_n(&request.answer, apply(), __ATOMIC_RELEASE);
 	}
 	errno = saved;
 }
 
 /* musl keeps 32 to 34 for itself: sigaction(3) refuses them, and no thread can block
  * them, which is why Go leaves them open as well. */
-#define ORDER_SIGNAL 34
+#define REQUEST_SIGNAL 34
 
 /* struct sigaction as the kernel has it, in which order and with which
  * restorer is musl's to know: we only carry it. */
@@ -74,13 +74,13 @@ static int raw_sigaction(int sig, const struct raw_action *new, struct raw_actio
 }
 
 /* Has musl build the kernel's struct for another signal, and moves it. */
-static int catch_orders(struct raw_action *before)
+static int catch_requests(struct raw_action *before)
 {
 	struct sigaction sa = { 0 };
 	struct raw_action ours, other;
 	int e;
 
-	sa.sa_handler = on_order;
+	sa.sa_handler = on_request;
 	sa.sa_flags = SA_ONSTACK | SA_RESTART;
 	sigfillset(&sa.sa_mask);
 	if ((e = raw_sigaction(SIGRTMAX, NULL, &other)) != 0)
@@ -90,7 +90,7 @@ static int catch_orders(struct raw_action *before)
 	e = raw_sigaction(SIGRTMAX, NULL, &ours);
 	if (e == 0)
 		e = raw_sigaction(SIGRTMAX, &other, NULL);
-	return e != 0 ? e : raw_sigaction(ORDER_SIGNAL, &ours, before);
+	return e != 0 ? e : raw_sigaction(REQUEST_SIGNAL, &ours, before);
 }
 
 static long long now_ms(void)
@@ -101,17 +101,17 @@ static long long now_ms(void)
 	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
-/* Has one other thread obey. A thread that has ended has changed enough. */
-static int command(int thread, long long deadline)
+/* Has one other thread apply the request. A thread that has ended has changed enough. */
+static int ask_thread(int thread, long long deadline)
 {
 	const struct timespec moment = { 0, 20000 };
 	int answer;
 
-	order.answer = 0;
-	__atomic_store_n(&order.thread, thread, __ATOMIC_RELEASE);
-	if (syscall(SYS_tgkill, getpid(), thread, ORDER_SIGNAL) != 0)
+	request.answer = 0;
+	__atomic_store_n(&request.thread, thread, __ATOMIC_RELEASE);
+	if (syscall(SYS_tgkill, getpid(), thread, REQUEST_SIGNAL) != 0)
 		return errno == ESRCH ? HAD_CHANGED : errno;
-	while ((answer = __atomic_load_n(&order.answer, __ATOMIC_ACQUIRE)) == 0) {
+	while ((answer = __atomic_load_n(&request.answer, __ATOMIC_ACQUIRE)) == 0) {
 		if (syscall(SYS_tgkill, getpid(), thread, 0) != 0 && errno == ESRCH)
 			return HAD_CHANGED;
 		if (now_ms() > deadline)
@@ -121,9 +121,9 @@ static int command(int thread, long long deadline)
 	return answer;
 }
 
-/* Has all other threads obey that are listed: 0 if all had before, CHANGED, or
+/* Has all other threads apply the request that are listed: 0 if all had before, CHANGED, or
  * an errno. ENOENT if we are not listed: that /proc is another PID namespace's. */
-static int command_listed(DIR *threads, long long deadline)
+static int ask_listed(DIR *threads, long long deadline)
 {
 	const int self = (int)syscall(SYS_gettid);
 	const struct dirent *d;
@@ -135,7 +135,7 @@ static int command_listed(DIR *threads, long long deadline)
 		listed |= thread == self;
 		if (thread <= 0 || thread == self)
 			continue;
-		answer = command(thread, deadline);
+		answer = ask_thread(thread, deadline);
 		if (answer > 0)
 			return answer;
 		if (answer == CHANGED)
@@ -146,7 +146,7 @@ static int command_listed(DIR *threads, long long deadline)
 
 /* Goes through the threads until it finds none that had not changed before:
  * one that had may start others, but they begin as it is. */
-static int command_all(long long deadline)
+static int ask_all(long long deadline)
 {
 	int result;
 
@@ -155,7 +155,7 @@ static int command_all(long long deadline)
 
 		if (threads == NULL)
 			return errno;
-		result = command_listed(threads, deadline);
+		result = ask_listed(threads, deadline);
 		(void)closedir(threads);
 	} while (result == CHANGED);
 	return result;
@@ -171,18 +171,18 @@ static int on_every_thread(long number, long a, long b, long c)
 	if ((threads = opendir("/proc/self/task")) == NULL)
 		return errno;
 	(void)closedir(threads);
-	if ((e = catch_orders(&before)) != 0)
+	if ((e = catch_requests(&before)) != 0)
 		return e;
-	order.number = number;
-	order.arg[0] = a;
-	order.arg[1] = b;
-	order.arg[2] = c;
-	order.turn++;
-	answer = obey();
-	e = answer > 0 ? answer : command_all(now_ms() + 10000);
+	request.number = number;
+	request.arg[0] = a;
+	request.arg[1] = b;
+	request.arg[2] = c;
+	request.turn++;
+	answer = apply();
+	e = answer > 0 ? answer : ask_all(now_ms() + 10000);
 	/* A signal that is late must still find a handler. */
 	if (e != ETIMEDOUT)
-		(void)raw_sigaction(ORDER_SIGNAL, &before, NULL);
+		(void)raw_sigaction(REQUEST_SIGNAL, &before, NULL);
 	return e;
 }
 

@@ -54,7 +54,7 @@ func (n *notifier) send(assignments ...string) {
 	if n == nil {
 		return
 	}
-	_ = n.socket.SetWriteDeadline(time.Now().Add(tellPatience))
+	_ = n.socket.SetWriteDeadline(time.Now().Add(logTimeout))
 	_, _ = n.socket.Write([]byte(strings.Join(assignments, "\n")))
 }
 
