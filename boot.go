@@ -49,7 +49,7 @@ func init() {
 	origin.env = os.Environ()
 	origin.dir, _ = syscall.Getwd() // "" if it is gone: then there is no way back to it
 	boot = sysBoot(value, seen)
-	if isDaemon() {
+	if boot.state == bootDaemon || boot.state == bootForked {
 		_ = sysCloseInForks(forkReport, boot.report) // else the launcher might wait for the child as well
 	}
 }
@@ -64,6 +64,3 @@ func (b bootResult) err() error {
 	}
 	return nil
 }
-
-// isDaemon is true in the process that the launcher made to be the daemon.
-func isDaemon() bool { return boot.state == bootDaemon || forkedFirst() }

@@ -92,7 +92,7 @@ static void report(int fd, uint8_t kind, uint8_t code, int num)
 
 static void give_up(int fd, uint8_t code)
 {
-	report(fd, 'f', code, errno);
+	report(fd, CD_BOOT_ERROR, code, errno);
 	_exit(1);
 }
 
@@ -176,7 +176,7 @@ static void become(int fd)
 		if (pid > 0)
 			_exit(0);
 	}
-	report(fd, 'b', 0, getpid());
+	report(fd, CD_BOOTED, 0, getpid());
 }
 
 __attribute__((constructor)) static void boot(void)

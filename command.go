@@ -22,20 +22,20 @@ func (s *service) command(args []string) int {
 	var err error
 	switch verb {
 	case "start":
-		p := newProgress(s.name)
+		p := newProgress(s.config.Name)
 		err = s.start(p)
 		p.end()
 	case "stop":
-		p := newProgress(s.name)
+		p := newProgress(s.config.Name)
 		p.say(s.waitsForEnd())
 		err = s.stop()
 		p.end()
 		if errors.Is(err, ErrNotRunning) {
-			fmt.Fprintln(os.Stderr, message(s.name, err))
+			fmt.Fprintln(os.Stderr, message(s.config.Name, err))
 			return exitDone
 		}
 	case "restart":
-		p := newProgress(s.name)
+		p := newProgress(s.config.Name)
 		err = s.restart(p)
 		p.end()
 	case "status":
@@ -43,7 +43,7 @@ func (s *service) command(args []string) int {
 	case "reload":
 		err = s.reload()
 		if errors.Is(err, ErrNotRunning) {
-			fmt.Fprintf(os.Stderr, "%s is not running.\n", s.name)
+			fmt.Fprintf(os.Stderr, "%s is not running.\n", s.config.Name)
 			return exitNotRunning
 		}
 	case "run":
@@ -52,7 +52,7 @@ func (s *service) command(args []string) int {
 			return exitCode(err)
 		}
 	default:
-		fmt.Fprintf(os.Stderr, "Usage: %s {start|stop|restart|status|reload|run}\n", s.name)
+		fmt.Fprintf(os.Stderr, "Usage: %s {start|stop|restart|status|reload|run}\n", s.config.Name)
 		return exitUsage
 	}
 	if err == nil {
@@ -61,7 +61,7 @@ func (s *service) command(args []string) int {
 	if failed := (*StartError)(nil); errors.As(err, &failed) {
 		os.Stderr.Write(failed.Stderr)
 	}
-	fmt.Fprintln(os.Stderr, message(s.name, err))
+	fmt.Fprintln(os.Stderr, message(s.config.Name, err))
 	return exitCode(err)
 }
 
@@ -77,15 +77,15 @@ func (s *service) printStatus() int {
 	status, err := s.status()
 	switch {
 	case err != nil:
-		fmt.Fprintln(os.Stderr, message(s.name, err))
+		fmt.Fprintln(os.Stderr, message(s.config.Name, err))
 	case status.State == Running && status.PID != 0:
-		fmt.Printf("%s is running (pid %d).\n", s.name, status.PID)
+		fmt.Printf("%s is running (pid %d).\n", s.config.Name, status.PID)
 	case status.State == Running:
-		fmt.Printf("%s is starting.\n", s.name)
+		fmt.Printf("%s is starting.\n", s.config.Name)
 	case status.State == Dead:
-		fmt.Printf("%s is dead, but its pidfile %s is left.\n", s.name, s.pidfile)
+		fmt.Printf("%s is dead, but its pidfile %s is left.\n", s.config.Name, s.pidfile)
 	default:
-		fmt.Printf("%s is not running.\n", s.name)
+		fmt.Printf("%s is not running.\n", s.config.Name)
 	}
 	if status.Crash != "" {
 		fmt.Printf("It crashed: %s (all of it is in %s)\n", status.Crash, crashPath(s.pidfile))
@@ -102,7 +102,7 @@ func (s *service) start(p *progress) error {
 		return declineStart(err)
 	}
 	if os.Geteuid() != 0 { // root's daemon looks itself, and says the same
-		if _, err := resolveAccount(s.name, s.user, s.group); err != nil {
+		if _, err := resolveAccount(s.config.Name, s.config.User, s.config.Group); err != nil {
 			return declineStart(err)
 		}
 	}
@@ -117,12 +117,12 @@ func (s *service) start(p *progress) error {
 }
 
 func (s *service) stop() error {
-	return stopHolder(s.pidfile, s.stopTimeout, crashPath(s.pidfile))
+	return stopHolder(s.pidfile, s.config.StopTimeout, crashPath(s.pidfile))
 }
 
 // waitsForEnd is what stop waits for.
 func (s *service) waitsForEnd() string {
-	return fmt.Sprintf("waiting for the daemon to end (SIGKILL after %s)", seconds(s.stopTimeout))
+	return fmt.Sprintf("waiting for the daemon to end (SIGKILL after %s)", seconds(s.config.StopTimeout))
 }
 
 func (s *service) restart(p *progress) error {
@@ -130,7 +130,7 @@ func (s *service) restart(p *progress) error {
 		if err := s.mayStart(); err != nil {
 			return declineStart(err)
 		}
-		if _, err := resolveAccount(s.name, s.user, s.group); err != nil {
+		if _, err := resolveAccount(s.config.Name, s.config.User, s.config.Group); err != nil {
 			return declineStart(err)
 		}
 		p.say(s.waitsForEnd())
@@ -150,10 +150,10 @@ func (s *service) mayStart() error {
 }
 
 func (s *service) reload() error {
-	if s.reloadAction == nil {
+	if s.config.Reload == nil {
 		return errNoReload
 	}
-	h, err := findHolder(s.pidfile, time.Now().Add(s.stopTimeout))
+	h, err := findHolder(s.pidfile, time.Now().Add(s.config.StopTimeout))
 	if err != nil {
 		return err
 	}

@@ -83,43 +83,64 @@ type Config[T any] struct {
 	RespawnDelay time.Duration
 }
 
-// complete checks the fields and puts the defaults in.
-func (s *service) complete(directory string) error {
-	if s.name == "" {
+// settings are a Config without its type parameter and PrivilegedAction.
+type settings = Config[struct{}]
+
+// settings copies all fields but PrivilegedAction.
+func (c *Config[T]) settings() settings {
+	return settings{
+		Name: c.Name, User: c.User, Group: c.Group,
+		AllowNewPrivileges: c.AllowNewPrivileges,
+		SyslogOptions:      c.SyslogOptions,
+		SyslogFacility:     c.SyslogFacility,
+		PidfileDirectory:   c.PidfileDirectory,
+		StopTimeout:        c.StopTimeout,
+		Umask:              c.Umask,
+		Reload:             c.Reload,
+		RespawnDelay:       c.RespawnDelay,
+	}
+}
+
+// complete checks the fields and sets the defaults.
+func (c *Config[T]) complete() error {
+	if c.Name == "" {
 		if setUserID() {
 			return errCallersName
 		}
-		s.name = programName()
+		c.Name = programName()
 	}
-	if err := checkName(s.name); err != nil {
+	if err := checkName(c.Name); err != nil {
 		return err
 	}
-	if directory == "" {
-		directory = "/var/run"
+	if c.PidfileDirectory == "" {
+		c.PidfileDirectory = "/var/run"
 	}
-	if !filepath.IsAbs(directory) {
-		return &configError{fmt.Errorf("daemonize: PidfileDirectory %q is not an absolute path: the daemon's working directory is /", directory)}
+	if c.StopTimeout == 0 {
+		c.StopTimeout = 4 * time.Second
 	}
-	s.pidfile = filepath.Join(directory, s.name+".pid")
-	if s.stopTimeout == 0 {
-		s.stopTimeout = 4 * time.Second
+	if c.Umask == 0 {
+		c.Umask = 0o022
 	}
-	if s.umask == 0 {
-		s.umask = 0o022
-	}
-	if s.facility == 0 {
-		s.facility = LOG_DAEMON
+	if c.SyslogFacility == 0 {
+		c.SyslogFacility = LOG_DAEMON
 	}
 	const known = LOG_PID | LOG_CONS | LOG_NDELAY | LOG_ODELAY | LOG_NOWAIT | LOG_PERROR
 	switch {
-	case s.stopTimeout < 0, s.respawnDelay < 0:
-		return &configError{errors.New("daemonize: StopTimeout and RespawnDelay cannot be negative")}
-	case s.umask&^0o777 != 0:
-		return &configError{fmt.Errorf("daemonize: Umask %#o is more than the nine permission bits", s.umask)}
-	case s.options&^known != 0:
-		return &configError{fmt.Errorf("daemonize: SyslogOptions %#x: only openlog(3)'s LOG_PID, LOG_CONS, LOG_NDELAY, LOG_ODELAY, LOG_NOWAIT and LOG_PERROR are known", int(s.options))}
+	case !filepath.IsAbs(c.PidfileDirectory):
+		return badConfig("PidfileDirectory %q is not an absolute path: the daemon's working directory is /", c.PidfileDirectory)
+	case c.StopTimeout < 0, c.RespawnDelay < 0:
+		return badConfig("StopTimeout and RespawnDelay cannot be negative")
+	case c.Umask&^0o777 != 0:
+		return badConfig("Umask %#o is more than the nine permission bits", uint32(c.Umask))
+	case c.SyslogOptions&^known != 0:
+		return badConfig("SyslogOptions %#x: only openlog(3)'s LOG_PID, LOG_CONS, LOG_NDELAY, "+
+			"LOG_ODELAY, LOG_NOWAIT and LOG_PERROR are known", int(c.SyslogOptions))
 	}
 	return nil
+}
+
+func badConfig(format string, args ...any) error {
+	return &configError{fmt.Errorf("daemonize: "+format, args...)}
 }
 
 // errCallersName: stop would remove the pidfile of whatever daemon the caller likes.

@@ -57,12 +57,8 @@ func Detach(nochdir, noclose bool) (ready func(error), err error) {
 		}
 		return nil, err
 	}
-	if forkedFirst() {
-		null, err := openNull() // as a launcher does
-		if err != nil {
-			return nil, declineStart(fmt.Errorf("daemonize: start: %w", err))
-		}
-		null.Close()
+	if err := checkForkedFirst(); err != nil {
+		return nil, declineStart(err)
 	}
 	s, err := attach(programName(), nochdir, noclose, func() { os.Exit(exitFailed) })
 	if err != nil {
@@ -103,7 +99,7 @@ type starter struct {
 	name           string // what messages are signed with
 	report         *os.File
 	noclose        bool
-	forked         bool               // the launcher is C and knows no words
+	forked         bool               // by package forkfirst: the launcher is C
 	onLauncherGone func()             // ends the process when the launcher has gone away
 	onStage        func(stage string) // hears how far it has come, if forked
 	onVerdict      func()             // is called before the verdict, perhaps twice
@@ -167,8 +163,7 @@ func (s *starter) watch() {
 func (s *starter) stage(how string) {
 	f := frame{kind: frameStage, text: how}
 	if s.forked {
-		s.onStage(how)
-		f.text = s.name + ": " + died(os.Getpid(), how)
+		f.text = s.stageForkedFirst(how)
 	}
 	_ = writeFrame(s.report, f)
 	failpoint(how)
@@ -210,8 +205,7 @@ func (s *starter) refuse(code int, err error) {
 	f := frame{kind: frameFailed, code: uint8(code), text: err.Error()}
 	if s.forked {
 		f.text = ""
-		s.onVerdict()
-		fmt.Fprintln(os.Stderr, message(s.name, err)) // the terminal's still
+		s.refuseForkedFirst(err)
 	} else if running := (*RunningError)(nil); errors.As(err, &running) {
 		f = frame{kind: frameRunning, num: int32(running.PID), text: running.Pidfile}
 	}

@@ -22,11 +22,11 @@ import (
 // calls go down only, and rooms of one floor do not call each other.
 var rooms = map[string]string{
 	"service":  "service config command lifecycle run crash systemd systemd_linux systemd_other progress",
-	"daemon":   "daemon launcher",
+	"daemon":   "daemon launcher forkfirst",
 	"pidfile":  "pidfile holder pidfile_linux pidfile_other status",
 	"privs":    "privs privs_linux privs_other",
 	"syslog":   "syslog syslog_slog syslog_queue",
-	"boot":     "boot forkfirst",
+	"boot":     "boot",
 	"accounts": "accounts",
 	"ground":   "frame stdio ident errors os os_linux os_other failpoint failpoint_tagged",
 	"halves": "daemon_cgo daemon_nocgo daemon_nocgo_linux daemon_nocgo_other accounts_cgo accounts_nocgo accounts_files " +
@@ -99,7 +99,7 @@ func TestCallsGoDownAndFewPrintOrExit(t *testing.T) {
 				case what == "os.Exit":
 					assert.Contains(t, []string{"service.go", "command.go", "lifecycle.go", "run.go", "daemon.go", "daemon_nocgo.go"}, name, "%s exits", name)
 				case what == "os.Stdout", what == "os.Stderr", pkg.Name == "fmt" && strings.HasPrefix(n.Sel.Name, "Print"):
-					assert.Contains(t, []string{"service.go", "command.go", "daemon.go", "progress.go", "daemon_nocgo.go"}, name, "%s prints (%s)", name, what)
+					assert.Contains(t, []string{"service.go", "command.go", "daemon.go", "forkfirst.go", "progress.go", "daemon_nocgo.go"}, name, "%s prints (%s)", name, what)
 				}
 			}
 			return true

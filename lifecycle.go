@@ -22,7 +22,7 @@ import (
 // startInDaemon is Start in the daemon; it returns the exit code. p is nil but in one
 // that forked first.
 func (s *service) startInDaemon(p *progress) int {
-	reporter, err := attach(s.name, false, false, func() {
+	reporter, err := attach(s.config.Name, false, false, func() {
 		s.releasePidfile()
 		os.Exit(exitFailed)
 	})
@@ -47,8 +47,8 @@ type startReporter interface {
 // runDaemon is the life of the daemon: from the lock to the last message.
 func (s *service) runDaemon(reporter startReporter) (err error) {
 	reporter.stage("before it locked its pidfile")
-	syscall.Umask(s.umask)
-	account, err := resolveAccount(s.name, s.user, s.group)
+	syscall.Umask(int(s.config.Umask))
+	account, err := resolveAccount(s.config.Name, s.config.User, s.config.Group)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (s *service) runDaemon(reporter startReporter) (err error) {
 	s.held.Store(lock) // nil in run, where it cannot be written
 	defer s.releasePidfile()
 
-	Openlog(s.name, s.options, s.facility)
+	Openlog(s.config.Name, s.config.SyslogOptions, s.config.SyslogFacility)
 	logNotice(LOG_NOTICE, "Starting.")
 	defer func() {
 		s.notify.stopping()
@@ -110,7 +110,7 @@ func (s *service) runDaemon(reporter startReporter) (err error) {
 		}
 	}
 	reporter.stage("while it dropped its privileges")
-	if err := account.drop(s.allowNewPrivs); err != nil {
+	if err := account.drop(s.config.AllowNewPrivileges); err != nil {
 		return err
 	}
 	reporter.stage("after it dropped its privileges")
@@ -174,11 +174,11 @@ func (s *service) serveReloads(ctx context.Context, hangups <-chan struct{}) {
 			return
 		case <-hangups:
 		}
-		if s.reloadAction == nil {
+		if s.config.Reload == nil {
 			continue
 		}
 		s.notify.reloading()
-		if err := recoverPanic(func() error { return s.reloadAction(ctx) }); err != nil {
+		if err := recoverPanic(func() error { return s.config.Reload(ctx) }); err != nil {
 			logNotice(LOG_ERR, "reload: "+err.Error())
 		}
 		if ctx.Err() == nil {
@@ -195,16 +195,16 @@ func (s *service) runAction(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil && errors.Is(err, context.Canceled):
 			return nil // it was told to
-		case err == nil, s.respawnDelay == 0, ctx.Err() != nil, errors.As(err, &fatal):
+		case err == nil, s.config.RespawnDelay == 0, ctx.Err() != nil, errors.As(err, &fatal):
 			return err
 		}
 		logNotice(LOG_ERR, "unexpected error: "+err.Error())
-		logNotice(LOG_NOTICE, "restarting in "+seconds(s.respawnDelay))
-		SetStatus("unexpected error, restarting in " + seconds(s.respawnDelay))
+		logNotice(LOG_NOTICE, "restarting in "+seconds(s.config.RespawnDelay))
+		SetStatus("unexpected error, restarting in " + seconds(s.config.RespawnDelay))
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(s.respawnDelay):
+		case <-time.After(s.config.RespawnDelay):
 		}
 		SetStatus("")
 	}

@@ -40,9 +40,9 @@ func (s *service) run() error {
 	if s.notify, err = newNotifier(); err != nil {
 		s.notices = append(s.notices, err.Error())
 	}
-	s.options |= LOG_PERROR
+	s.config.SyslogOptions |= LOG_PERROR
 	if stderrIsJournal() {
-		s.options &^= LOG_PERROR // journald has it already, from syslog
+		s.config.SyslogOptions &^= LOG_PERROR // journald has it already, from syslog
 	}
 	if err := os.Chdir("/"); err != nil {
 		return err

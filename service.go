@@ -9,8 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync/atomic"
-	"time"
 )
 
 // Service is a daemon with its verbs. [New] makes one; the zero value is of no
@@ -20,17 +20,10 @@ type Service[T any] struct{ s *service }
 
 // service is a Service without its type parameter.
 type service struct {
-	name, user, group string
-	allowNewPrivs     bool
-	options           Option
-	facility          Priority
-	pidfile           string
-	stopTimeout       time.Duration
-	umask             int
-	reloadAction      func(context.Context) error
-	respawnDelay      time.Duration
-	privileged        func() error
-	action            func(context.Context) error
+	config     settings
+	pidfile    string // its path
+	privileged func() error
+	action     func(context.Context) error
 
 	held         atomic.Pointer[pidfile]
 	crash        atomic.Pointer[crashFile] // beside held
@@ -66,18 +59,16 @@ func New[T any](action func(context.Context, T) error, config *Config[T]) (*Serv
 	if config != nil {
 		c = *config
 	}
-	s := &service{
-		name: c.Name, user: c.User, group: c.Group, allowNewPrivs: c.AllowNewPrivileges,
-		options: c.SyslogOptions, facility: c.SyslogFacility,
-		stopTimeout: c.StopTimeout, umask: int(c.Umask),
-		reloadAction: c.Reload, respawnDelay: c.RespawnDelay,
-		privileged: func() error { return nil },
-	}
 	if action == nil {
 		return nil, errors.New("daemonize: the action is nil")
 	}
-	if err := s.complete(c.PidfileDirectory); err != nil {
+	if err := c.complete(); err != nil {
 		return nil, err
+	}
+	s := &service{
+		config:     c.settings(),
+		pidfile:    filepath.Join(c.PidfileDirectory, c.Name+".pid"),
+		privileged: func() error { return nil },
 	}
 	var result T
 	if c.PrivilegedAction != nil {
