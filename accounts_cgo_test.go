@@ -24,12 +24,6 @@ import (
 // findsByLibc is false in a static glibc program.
 func findsByLibc() bool { return libcFinds }
 
-// isMusl tells whether a libc that is not glibc finds accounts here.
-func isMusl() bool {
-	maps, err := os.ReadFile("/proc/self/maps")
-	return err == nil && libcFinds && !strings.Contains(string(maps), "libc.so.6")
-}
-
 func TestLibcErrorsTellUnknownFromFailed(t *testing.T) {
 	missing := user.UnknownUserError("x")
 	for _, tt := range []struct {
@@ -95,7 +89,7 @@ var _ = testbed.Helper("lookup", func() {
 
 // libnss-wrapper gives a libc other accounts, without root or namespaces.
 func TestAccountsOfAWrappedLibcAreFound(t *testing.T) {
-	if found, _ := filepath.Glob("/usr/lib/*/libnss_wrapper.so"); found == nil || isMusl() || !libcFinds {
+	if found, _ := filepath.Glob("/usr/lib/*/libnss_wrapper.so"); found == nil || testbed.Musl || !libcFinds {
 		t.Skip("needs libnss-wrapper: apt-get install libnss-wrapper")
 	}
 	dir := t.TempDir()

@@ -110,13 +110,22 @@ func inModule() string {
 	if err != nil {
 		return "."
 	}
+	rel, _ := filepath.Rel(Module(), here)
+	return "./" + strings.TrimPrefix(rel, ".")
+}
+
+// Module is the module's directory, from the package's in which go test runs a test.
+func Module() string {
+	here, err := os.Getwd()
+	if err != nil {
+		return "."
+	}
 	for dir := here; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			rel, _ := filepath.Rel(dir, here)
-			return "./" + strings.TrimPrefix(rel, ".")
+			return dir
 		}
 	}
-	return "."
+	return here
 }
 
 // pattern is the -test.run argument that selects one test or subtest alone.

@@ -1,6 +1,6 @@
-package daemonize
+package syslog_test
 
-// Both halves send what libc sends, byte for byte.
+// Both builds send what libc sends, byte for byte.
 
 import (
 	"bufio"
@@ -15,10 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/madhadron/daemonize"
+	"github.com/madhadron/daemonize/internal/testbed"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/madhadron/daemonize/internal/testbed"
 )
 
 // The same calls go to libc from C and to this package's half, each in a
@@ -83,24 +83,28 @@ var _ = testbed.Helper("calls", func() {
 		switch strings.Fields(line)[0] {
 		case "openlog":
 			fmt.Sscanf(line, "openlog %d %d", &a, &b)
-			Openlog(arg(), Option(a), Priority(b))
+			daemonize.Openlog(arg(), daemonize.Option(a), daemonize.Priority(b))
 		case "syslog":
 			fmt.Sscanf(line, "syslog %d", &a)
-			Syslog(Priority(a), arg())
+			daemonize.Syslog(daemonize.Priority(a), arg())
 		case "mask":
 			fmt.Sscanf(line, "mask %d", &a)
-			fmt.Println(Setlogmask(a))
+			fmt.Println(daemonize.Setlogmask(a))
 		case "closelog":
-			Closelog()
+			daemonize.Closelog()
 		}
 	}
 })
 
-func openlogCall(ident string, o Option, facility Priority) string {
+func openlogCall(ident string, o daemonize.Option, facility daemonize.Priority) string {
 	return fmt.Sprintf("openlog %d %d x%x\n", o, facility, ident)
 }
-func syslogCall(p Priority, message string) string { return fmt.Sprintf("syslog %d x%x\n", p, message) }
-func maskCall(mask int) string                     { return fmt.Sprintf("mask %d\n", mask) }
+
+func syslogCall(p daemonize.Priority, message string) string {
+	return fmt.Sprintf("syslog %d x%x\n", p, message)
+}
+
+func maskCall(mask int) string { return fmt.Sprintf("mask %d\n", mask) }
 
 const (
 	endOfCalls = "end of calls"
@@ -124,7 +128,7 @@ func listen(t *testing.T, c *exec.Cmd, r *testbed.Recorder, console *testbed.Con
 	var stdout, stderr bytes.Buffer
 	c.Stdout, c.Stderr = &stdout, &stderr
 	c.Env = append(c.Environ(), "GORACE=atexit_sleep_ms=0") // else each takes a second with -race
-	c.Stdin = strings.NewReader(strings.Join(calls, "") + syslogCall(LOG_ALERT, endOfCalls))
+	c.Stdin = strings.NewReader(strings.Join(calls, "") + syslogCall(daemonize.LOG_ALERT, endOfCalls))
 	require.NoError(t, c.Run(), "%s", &stderr)
 	if r != nil {
 		h.Records = r.Until(t, endOfCalls)
@@ -166,12 +170,12 @@ func referenceCommand(program string) *exec.Cmd {
 	return c
 }
 
-func allFacilities() []Priority {
-	all := []Priority{}
-	for f := LOG_KERN; f <= LOG_FTP; f += 8 {
+func allFacilities() []daemonize.Priority {
+	all := []daemonize.Priority{}
+	for f := daemonize.LOG_KERN; f <= daemonize.LOG_FTP; f += 8 {
 		all = append(all, f)
 	}
-	for f := LOG_LOCAL0; f <= LOG_LOCAL7; f += 8 {
+	for f := daemonize.LOG_LOCAL0; f <= daemonize.LOG_LOCAL7; f += 8 {
 		all = append(all, f)
 	}
 	return all
@@ -179,7 +183,7 @@ func allFacilities() []Priority {
 
 func everyPriority() (calls []string) {
 	for _, f := range allFacilities() {
-		for s := LOG_EMERG; s <= LOG_DEBUG; s++ {
+		for s := daemonize.LOG_EMERG; s <= daemonize.LOG_DEBUG; s++ {
 			calls = append(calls, syslogCall(f|s, fmt.Sprintf("%d", f|s)))
 		}
 	}
@@ -193,47 +197,47 @@ var libcCases = []struct {
 	calls []string
 	want  []string
 }{
-	{name: "no openlog", calls: []string{syslogCall(LOG_INFO, "hello")}},
-	{name: "short ident", calls: []string{openlogCall("x", 0, LOG_DAEMON), syslogCall(LOG_INFO, "hello")}},
-	{name: "empty ident", calls: []string{openlogCall("", 0, LOG_DAEMON), syslogCall(LOG_INFO, "hello")}},
-	{name: "empty ident and pid", calls: []string{openlogCall("", LOG_PID, LOG_DAEMON), syslogCall(LOG_INFO, "hello")}},
-	{name: "long ident", calls: []string{openlogCall(strings.Repeat("i", 255), LOG_PID, LOG_DAEMON), syslogCall(LOG_INFO, "hello")}},
-	{name: "overlong ident", calls: []string{openlogCall(strings.Repeat("i", 3000), LOG_PID, LOG_DAEMON), syslogCall(LOG_INFO, "hello")},
+	{name: "no openlog", calls: []string{syslogCall(daemonize.LOG_INFO, "hello")}},
+	{name: "short ident", calls: []string{openlogCall("x", 0, daemonize.LOG_DAEMON), syslogCall(daemonize.LOG_INFO, "hello")}},
+	{name: "empty ident", calls: []string{openlogCall("", 0, daemonize.LOG_DAEMON), syslogCall(daemonize.LOG_INFO, "hello")}},
+	{name: "empty ident and pid", calls: []string{openlogCall("", daemonize.LOG_PID, daemonize.LOG_DAEMON), syslogCall(daemonize.LOG_INFO, "hello")}},
+	{name: "long ident", calls: []string{openlogCall(strings.Repeat("i", 255), daemonize.LOG_PID, daemonize.LOG_DAEMON), syslogCall(daemonize.LOG_INFO, "hello")}},
+	{name: "overlong ident", calls: []string{openlogCall(strings.Repeat("i", 3000), daemonize.LOG_PID, daemonize.LOG_DAEMON), syslogCall(daemonize.LOG_INFO, "hello")},
 		want: []string{"<30>TIME " + strings.Repeat("i", 255) + "[PID]: hello"}},
-	{name: "percent ident", calls: []string{openlogCall("a%sb%n", LOG_PID, LOG_DAEMON), syslogCall(LOG_INFO, "hello")}},
-	{name: "forging ident", calls: []string{openlogCall("a\n<0>Jan  1 00:00:00 b\x00c", 0, LOG_DAEMON), syslogCall(LOG_INFO, "hello")},
+	{name: "percent ident", calls: []string{openlogCall("a%sb%n", daemonize.LOG_PID, daemonize.LOG_DAEMON), syslogCall(daemonize.LOG_INFO, "hello")}},
+	{name: "forging ident", calls: []string{openlogCall("a\n<0>Jan  1 00:00:00 b\x00c", 0, daemonize.LOG_DAEMON), syslogCall(daemonize.LOG_INFO, "hello")},
 		want: []string{"<30>TIME a_<0>Jan  1 00:00:00 b_c: hello"}},
-	{name: "pid", calls: []string{openlogCall("id", LOG_PID, LOG_DAEMON), syslogCall(LOG_INFO, "hello")}},
-	{name: "ndelay, odelay, nowait", calls: []string{openlogCall("id", LOG_NDELAY, LOG_DAEMON), syslogCall(LOG_INFO, "1"),
-		openlogCall("id2", LOG_ODELAY|LOG_NOWAIT, LOG_MAIL), syslogCall(LOG_INFO, "2")}},
-	{name: "perror", calls: []string{openlogCall("id", LOG_PID|LOG_PERROR, LOG_DAEMON), syslogCall(LOG_INFO, "hello"), syslogCall(LOG_INFO, "")}},
-	{name: "options that are none", calls: []string{openlogCall("id", 0x7fc0, LOG_DAEMON), syslogCall(LOG_INFO, "hello")}},
-	{name: "every priority", calls: append([]string{openlogCall("id", 0, LOG_NEWS)}, everyPriority()...)},
-	{name: "openlog kern", calls: []string{openlogCall("id", 0, LOG_KERN), syslogCall(LOG_INFO, "hello")}},
-	{name: "openlog again", calls: []string{openlogCall("a", LOG_PID, LOG_MAIL), syslogCall(LOG_INFO, "1"), openlogCall("b", 0, LOG_CRON), syslogCall(LOG_INFO, "2"),
-		openlogCall("c", 0, LOG_CRON), syslogCall(LOG_INFO, "3")}},
-	{name: "facility that is none", calls: []string{openlogCall("id", 0, LOG_MAIL), openlogCall("id", 0, 3), syslogCall(LOG_INFO, "hello"), openlogCall("id", 0, 1<<20), syslogCall(LOG_INFO, "hello")}},
-	{name: "priority that is none", calls: []string{openlogCall("id", 0, LOG_MAIL), syslogCall(1<<20|LOG_ERR, "hello"), syslogCall(-1, "hello"), syslogCall(1024, "hello")}},
-	{name: "facility beyond local7", calls: []string{syslogCall(24<<3|LOG_ERR, "hello"), syslogCall(127<<3, "hello")}},
-	{name: "mask", calls: []string{openlogCall("id", 0, LOG_MAIL), maskCall(0), maskCall(LogMask(LOG_ERR) | LogMask(LOG_ALERT)), syslogCall(LOG_INFO, "no"), syslogCall(LOG_ERR, "yes"), syslogCall(LOG_CRIT, "no"),
-		syslogCall(LOG_LOCAL7|LOG_DEBUG, "no"), maskCall(0), syslogCall(LOG_INFO, "no"), maskCall(LogUpto(LOG_WARNING)), syslogCall(LOG_CRIT, "yes"), syslogCall(LOG_WARNING, "yes"), syslogCall(LOG_NOTICE, "no"),
+	{name: "pid", calls: []string{openlogCall("id", daemonize.LOG_PID, daemonize.LOG_DAEMON), syslogCall(daemonize.LOG_INFO, "hello")}},
+	{name: "ndelay, odelay, nowait", calls: []string{openlogCall("id", daemonize.LOG_NDELAY, daemonize.LOG_DAEMON), syslogCall(daemonize.LOG_INFO, "1"),
+		openlogCall("id2", daemonize.LOG_ODELAY|daemonize.LOG_NOWAIT, daemonize.LOG_MAIL), syslogCall(daemonize.LOG_INFO, "2")}},
+	{name: "perror", calls: []string{openlogCall("id", daemonize.LOG_PID|daemonize.LOG_PERROR, daemonize.LOG_DAEMON), syslogCall(daemonize.LOG_INFO, "hello"), syslogCall(daemonize.LOG_INFO, "")}},
+	{name: "options that are none", calls: []string{openlogCall("id", 0x7fc0, daemonize.LOG_DAEMON), syslogCall(daemonize.LOG_INFO, "hello")}},
+	{name: "every priority", calls: append([]string{openlogCall("id", 0, daemonize.LOG_NEWS)}, everyPriority()...)},
+	{name: "openlog kern", calls: []string{openlogCall("id", 0, daemonize.LOG_KERN), syslogCall(daemonize.LOG_INFO, "hello")}},
+	{name: "openlog again", calls: []string{openlogCall("a", daemonize.LOG_PID, daemonize.LOG_MAIL), syslogCall(daemonize.LOG_INFO, "1"), openlogCall("b", 0, daemonize.LOG_CRON), syslogCall(daemonize.LOG_INFO, "2"),
+		openlogCall("c", 0, daemonize.LOG_CRON), syslogCall(daemonize.LOG_INFO, "3")}},
+	{name: "facility that is none", calls: []string{openlogCall("id", 0, daemonize.LOG_MAIL), openlogCall("id", 0, 3), syslogCall(daemonize.LOG_INFO, "hello"), openlogCall("id", 0, 1<<20), syslogCall(daemonize.LOG_INFO, "hello")}},
+	{name: "priority that is none", calls: []string{openlogCall("id", 0, daemonize.LOG_MAIL), syslogCall(1<<20|daemonize.LOG_ERR, "hello"), syslogCall(-1, "hello"), syslogCall(1024, "hello")}},
+	{name: "facility beyond local7", calls: []string{syslogCall(24<<3|daemonize.LOG_ERR, "hello"), syslogCall(127<<3, "hello")}},
+	{name: "mask", calls: []string{openlogCall("id", 0, daemonize.LOG_MAIL), maskCall(0), maskCall(daemonize.LogMask(daemonize.LOG_ERR) | daemonize.LogMask(daemonize.LOG_ALERT)), syslogCall(daemonize.LOG_INFO, "no"), syslogCall(daemonize.LOG_ERR, "yes"), syslogCall(daemonize.LOG_CRIT, "no"),
+		syslogCall(daemonize.LOG_LOCAL7|daemonize.LOG_DEBUG, "no"), maskCall(0), syslogCall(daemonize.LOG_INFO, "no"), maskCall(daemonize.LogUpto(daemonize.LOG_WARNING)), syslogCall(daemonize.LOG_CRIT, "yes"), syslogCall(daemonize.LOG_WARNING, "yes"), syslogCall(daemonize.LOG_NOTICE, "no"),
 		maskCall(0x7fffff00 | 2), maskCall(0)}},
-	{name: "closelog", calls: []string{openlogCall("id", LOG_PID, LOG_MAIL), syslogCall(LOG_INFO, "1"), closeCall, syslogCall(LOG_INFO, "2"), closeCall, closeCall, openlogCall("id", 0, LOG_MAIL), syslogCall(LOG_INFO, "3")}},
-	{name: "format strings", calls: []string{syslogCall(LOG_INFO, "100% %n %s %m %.*s %99999999d")}},
-	{name: "escape and controls", calls: []string{syslogCall(LOG_INFO, "\x1b[31mred\x1b[0m\a\b\t\v\f\r\x7f x\r")}},
-	{name: "invalid UTF-8", calls: []string{syslogCall(LOG_INFO, "\xff\xfe \xc3( \xed\xa0\x80 é ☃ 🙂")}},
-	{name: "empty", calls: []string{syslogCall(LOG_INFO, "")}},
-	{name: "1 KiB", calls: []string{syslogCall(LOG_INFO, strings.Repeat("k", 1024)), syslogCall(LOG_INFO, strings.Repeat("k", 1023)), syslogCall(LOG_INFO, strings.Repeat("k", 1000))}},
-	{name: "7680 bytes", calls: []string{syslogCall(LOG_INFO, strings.Repeat("k", 7680))}},
-	{name: "8 KiB", calls: []string{syslogCall(LOG_INFO, strings.Repeat("k", 8192))},
+	{name: "closelog", calls: []string{openlogCall("id", daemonize.LOG_PID, daemonize.LOG_MAIL), syslogCall(daemonize.LOG_INFO, "1"), closeCall, syslogCall(daemonize.LOG_INFO, "2"), closeCall, closeCall, openlogCall("id", 0, daemonize.LOG_MAIL), syslogCall(daemonize.LOG_INFO, "3")}},
+	{name: "format strings", calls: []string{syslogCall(daemonize.LOG_INFO, "100% %n %s %m %.*s %99999999d")}},
+	{name: "escape and controls", calls: []string{syslogCall(daemonize.LOG_INFO, "\x1b[31mred\x1b[0m\a\b\t\v\f\r\x7f x\r")}},
+	{name: "invalid UTF-8", calls: []string{syslogCall(daemonize.LOG_INFO, "\xff\xfe \xc3( \xed\xa0\x80 é ☃ 🙂")}},
+	{name: "empty", calls: []string{syslogCall(daemonize.LOG_INFO, "")}},
+	{name: "1 KiB", calls: []string{syslogCall(daemonize.LOG_INFO, strings.Repeat("k", 1024)), syslogCall(daemonize.LOG_INFO, strings.Repeat("k", 1023)), syslogCall(daemonize.LOG_INFO, strings.Repeat("k", 1000))}},
+	{name: "7680 bytes", calls: []string{syslogCall(daemonize.LOG_INFO, strings.Repeat("k", 7680))}},
+	{name: "8 KiB", calls: []string{syslogCall(daemonize.LOG_INFO, strings.Repeat("k", 8192))},
 		want: []string{"<14>TIME calls: " + strings.Repeat("k", 7680), "<14>TIME calls: " + strings.Repeat("k", 512)}},
-	{name: "64 KiB", calls: []string{syslogCall(LOG_INFO, strings.Repeat("k", 1<<16))},
+	{name: "64 KiB", calls: []string{syslogCall(daemonize.LOG_INFO, strings.Repeat("k", 1<<16))},
 		want: append(repeat(8, "<14>TIME calls: "+strings.Repeat("k", 7680)), "<14>TIME calls: "+strings.Repeat("k", 1<<16-8*7680))},
-	{name: "300 KiB, which libc loses", calls: []string{syslogCall(LOG_INFO, strings.Repeat("k", 300<<10))},
+	{name: "300 KiB, which libc loses", calls: []string{syslogCall(daemonize.LOG_INFO, strings.Repeat("k", 300<<10))},
 		want: repeat(40, "<14>TIME calls: "+strings.Repeat("k", 7680))},
-	{name: "lines", calls: []string{syslogCall(LOG_INFO, "one\n<0>Jan  1 00:00:00 su: forged\r\n\nlast\n")},
+	{name: "lines", calls: []string{syslogCall(daemonize.LOG_INFO, "one\n<0>Jan  1 00:00:00 su: forged\r\n\nlast\n")},
 		want: []string{"<14>TIME calls: one", "<14>TIME calls: <0>Jan  1 00:00:00 su: forged", "<14>TIME calls: ", "<14>TIME calls: last"}},
-	{name: "NUL", calls: []string{syslogCall(LOG_INFO, "a\x00<0>forged")}, want: []string{`<14>TIME calls: a\x00<0>forged`}},
+	{name: "NUL", calls: []string{syslogCall(daemonize.LOG_INFO, "a\x00<0>forged")}, want: []string{`<14>TIME calls: a\x00<0>forged`}},
 }
 
 func repeat(n int, s string) []string {
@@ -245,7 +249,7 @@ func repeat(n int, s string) []string {
 }
 
 // otherLibc is true where this binary's libc is not glibc: then it is musl.
-const otherLibc = maxMessage != 7680
+const otherLibc = testbed.Musl
 
 func needGlibcBytes(t *testing.T) {
 	t.Helper()
@@ -300,7 +304,7 @@ func TestSyslogConsole(t *testing.T) {
 	}
 	console := testbed.OpenConsole(t)
 	program := reference(t, cc)
-	calls := []string{openlogCall("id", LOG_PID|LOG_CONS|LOG_PERROR, LOG_DAEMON), syslogCall(LOG_INFO, "hello"), syslogCall(LOG_INFO, ""), openlogCall("id", LOG_CONS, LOG_DAEMON), syslogCall(LOG_ERR, "again")}
+	calls := []string{openlogCall("id", daemonize.LOG_PID|daemonize.LOG_CONS|daemonize.LOG_PERROR, daemonize.LOG_DAEMON), syslogCall(daemonize.LOG_INFO, "hello"), syslogCall(daemonize.LOG_INFO, ""), openlogCall("id", daemonize.LOG_CONS, daemonize.LOG_DAEMON), syslogCall(daemonize.LOG_ERR, "again")}
 	libc := listen(t, referenceCommand(program), nil, console, time.Local, calls...)
 	ours := listen(t, testbed.Command("calls"), nil, console, time.Local, calls...)
 	if !otherLibc {
@@ -309,7 +313,7 @@ func TestSyslogConsole(t *testing.T) {
 	assert.Equal(t, consoleText("id[PID]: hello", "id[PID]: ", "id: again", "id: "+endOfCalls), ours.Console)
 	assert.Equal(t, "id[PID]: hello\nid[PID]: \n", ours.Stderr)
 
-	ours = listen(t, testbed.Command("calls"), nil, console, time.Local, openlogCall("id", 0, LOG_DAEMON), syslogCall(LOG_INFO, "hello"))
+	ours = listen(t, testbed.Command("calls"), nil, console, time.Local, openlogCall("id", 0, daemonize.LOG_DAEMON), syslogCall(daemonize.LOG_INFO, "hello"))
 	assert.Empty(t, ours.Console, "without LOG_CONS")
 }
 
@@ -335,7 +339,7 @@ func TestSyslogTellsTheTimeOfTZ(t *testing.T) {
 			zone := time.FixedZone("", seconds)
 			for _, c := range []*exec.Cmd{referenceCommand(program), testbed.Command("calls")} {
 				c.Env = append(c.Environ(), "TZ="+tz)
-				h := listen(t, c, r, console, zone, syslogCall(LOG_INFO, "hello"))
+				h := listen(t, c, r, console, zone, syslogCall(daemonize.LOG_INFO, "hello"))
 				assert.Len(t, h.Records, 1)
 				assert.Empty(t, h.WrongTimestamps)
 			}
@@ -345,8 +349,8 @@ func TestSyslogTellsTheTimeOfTZ(t *testing.T) {
 
 // TestSyslogOverMusl builds this test binary with musl and listens to that.
 func TestSyslogOverMusl(t *testing.T) {
-	if !usesLibc {
-		t.Skip("needs cgo, and musl: apt-get install gcc libc6-dev musl-tools; CGO_ENABLED=1 go test -run TestSyslogOverMusl .")
+	if !testbed.UsesLibc {
+		t.Skip("needs cgo, and musl: apt-get install gcc libc6-dev musl-tools; CGO_ENABLED=1 go test -run TestSyslogOverMusl ./test/syslog")
 	}
 	cc := testbed.Package(t, "musl-gcc", "musl-tools")
 	if !testbed.Isolate(t) {
@@ -375,7 +379,7 @@ func TestSyslogOverMusl(t *testing.T) {
 				if c.want == nil {
 					t.Run(c.name, func(t *testing.T) {
 						// musl's default ident is empty, ours is the program's name
-						calls := append([]string{openlogCall("calls", 0, LOG_USER)}, c.calls...)
+						calls := append([]string{openlogCall("calls", 0, daemonize.LOG_USER)}, c.calls...)
 						libc := listen(t, referenceCommand(program), r, console, time.UTC, calls...)
 						h := listen(t, ours(), r, console, time.UTC, calls...)
 						assert.Equal(t, libc, h)
@@ -383,11 +387,11 @@ func TestSyslogOverMusl(t *testing.T) {
 					})
 				}
 			}
-			h := listen(t, ours(), r, console, time.UTC, syslogCall(LOG_INFO, "default ident"),
-				openlogCall(strings.Repeat("i", 40), 0, LOG_DAEMON), syslogCall(LOG_INFO, "ident"),
-				openlogCall("id", 0, LOG_DAEMON), syslogCall(LOG_INFO, strings.Repeat("m", 2000)),
-				openlogCall("id", 0, 3), syslogCall(1<<20|LOG_ERR, "hello"),
-				closeCall, syslogCall(LOG_ERR, "closelog"))
+			h := listen(t, ours(), r, console, time.UTC, syslogCall(daemonize.LOG_INFO, "default ident"),
+				openlogCall(strings.Repeat("i", 40), 0, daemonize.LOG_DAEMON), syslogCall(daemonize.LOG_INFO, "ident"),
+				openlogCall("id", 0, daemonize.LOG_DAEMON), syslogCall(daemonize.LOG_INFO, strings.Repeat("m", 2000)),
+				openlogCall("id", 0, 3), syslogCall(1<<20|daemonize.LOG_ERR, "hello"),
+				closeCall, syslogCall(daemonize.LOG_ERR, "closelog"))
 			assert.Equal(t, []string{
 				"<14>TIME calls: default ident\n",
 				"<30>TIME " + strings.Repeat("i", 31) + ": ident\n",
@@ -398,7 +402,7 @@ func TestSyslogOverMusl(t *testing.T) {
 
 			c := ours()
 			c.Env = append(c.Environ(), "TZ=XYZ-9")
-			h = listen(t, c, r, console, time.UTC, openlogCall(strings.Repeat("i", 255), LOG_PID, LOG_LOCAL7), syslogCall(LOG_DEBUG, strings.Repeat("m", 900)))
+			h = listen(t, c, r, console, time.UTC, openlogCall(strings.Repeat("i", 255), daemonize.LOG_PID, daemonize.LOG_LOCAL7), syslogCall(daemonize.LOG_DEBUG, strings.Repeat("m", 900)))
 			require.Len(t, h.Records, 1)
 			assert.True(t, strings.HasSuffix(h.Records[0], strings.Repeat("m", 900)+"\n"), "not cut: %q", h.Records[0])
 			assert.Empty(t, h.WrongTimestamps, "musl stamps UTC")
