@@ -79,7 +79,7 @@ func TestManyLocksAreOneLook(t *testing.T) {
 	status, err := probe("/run/svc.pid")
 	require.NoError(t, err)
 	assert.Equal(t, Status{State: Stopped}, status)
-	assert.Less(t, time.Since(began), 5*time.Second, "nine million looks take a minute")
+	assert.Less(t, time.Since(began), 20*time.Second, "nine million looks take a minute")
 }
 
 // TestListOfLocksIsNotBelievedOfALaterProcess: one that was started after the
@@ -103,7 +103,7 @@ func TestListOfLocksIsNotBelievedOfALaterProcess(t *testing.T) {
 	}, "the lock")
 	started, err := startOf(pid)
 	require.NoError(t, err)
-	assert.WithinDuration(t, time.Now(), started, 10*time.Second)
+	assert.WithinDuration(t, time.Now(), started, 30*time.Second)
 	for _, written := range []time.Duration{time.Second, -time.Second} {
 		require.NoError(t, os.Chtimes(path, time.Time{}, started.Add(written)))
 		info, err := os.Stat(path)

@@ -94,13 +94,13 @@ func (r *Recorder) Close() {
 	_ = os.Remove(DevLog)
 }
 
-// Next waits for a record; it fails the test after ten seconds.
+// Next waits for a record; it fails the test after half a minute.
 func (r *Recorder) Next(t testing.TB) string {
 	t.Helper()
 	select {
 	case record := <-r.records:
 		return record
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		require.FailNow(t, "waited ten seconds for a record")
 		return ""
 	}

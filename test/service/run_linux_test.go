@@ -270,12 +270,12 @@ func TestSIGTERMEndsTheWaitAtOnce(t *testing.T) {
 	if !testbed.IsolateIfRoot(t) {
 		return
 	}
-	r := testbed.RunInForeground(t, testdaemon.Command("run", "DIR="+testdaemon.Directory(t), "DO=error", "RESPAWN=5s"))
-	r.Says("restarting in 5 seconds")
+	r := testbed.RunInForeground(t, testdaemon.Command("run", "DIR="+testdaemon.Directory(t), "DO=error", "RESPAWN=40s"))
+	r.Says("restarting in 40 seconds")
 	start := time.Now()
 	r.Kill(unix.SIGTERM)
 	assert.Equal(t, 0, r.Exits())
-	assert.Less(t, time.Since(start), 2*time.Second)
+	assert.Less(t, time.Since(start), 30*time.Second)
 	assert.NotContains(t, r.Stderr.String(), "run 2")
 }
 
@@ -283,7 +283,7 @@ func TestFatalEndsIt(t *testing.T) {
 	if !testbed.IsolateIfRoot(t) {
 		return
 	}
-	code, said := testdaemon.Do(t, "run", "DIR="+testdaemon.Directory(t), "DO=fatal", "RESPAWN=5s")
+	code, said := testdaemon.Do(t, "run", "DIR="+testdaemon.Directory(t), "DO=fatal", "RESPAWN=40s")
 	assert.Equal(t, 1, code)
 	assert.Contains(t, said, "]: wrapped: no config")
 	assert.NotContains(t, said, "restarting")
@@ -291,7 +291,6 @@ func TestFatalEndsIt(t *testing.T) {
 }
 
 func TestProgressOnATerminal(t *testing.T) {
-	t.Parallel() // it waits, most of the time
 	if !testbed.IsolateRoot(t) {
 		return
 	}

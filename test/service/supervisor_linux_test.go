@@ -60,7 +60,7 @@ func TestRunNotifiesItsSupervisor(t *testing.T) {
 			require.NoError(t, err)
 			defer c.Close()
 			next := func() string {
-				require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Second)))
+				require.NoError(t, c.SetReadDeadline(time.Now().Add(30*time.Second)))
 				b := make([]byte, 4096)
 				n, err := c.Read(b)
 				require.NoError(t, err)
@@ -169,7 +169,7 @@ func TestSocketActivationReachesTheActionAndNoChild(t *testing.T) {
 	for i, name := range []string{"web", "LISTEN_FD_4"} {
 		conn, err := net.Dial("tcp", addrs[i])
 		require.NoError(t, err)
-		require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+		require.NoError(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
 		var b bytes.Buffer
 		_, err = b.ReadFrom(conn)
 		require.NoError(t, err)

@@ -213,7 +213,7 @@ func TestStoppedSyslogdHoldsNothingUp(t *testing.T) {
 	testbed.Run(t, 0, testdaemon.Command("start", "DO=says nothing"))
 	pid := testbed.One(t, "service")
 	testbed.Run(t, 0, testdaemon.Command("stop"))
-	assert.Less(t, time.Since(began), 3*time.Second)
+	assert.Less(t, time.Since(began), 30*time.Second)
 	assert.Equal(t, 0, testbed.ExitOf(t, pid).ExitStatus(), "SIGTERM, not SIGKILL")
 	testdaemon.NothingLeft(t)
 	kept, err := os.ReadFile("/run/svc.crash")

@@ -76,7 +76,7 @@ func TestRecycledPIDIsNotTouched(t *testing.T) {
 }
 
 func TestStopOf(t *testing.T) {
-	t.Parallel() // it waits, most of the time
+	const long = "STOP_TIMEOUT_MS=60000" // more than a slow machine needs without a timeout
 	for _, noPidfd := range []bool{false, true} {
 		verb := func(v string, env ...string) *exec.Cmd {
 			if !noPidfd {
@@ -99,7 +99,7 @@ func TestStopOf(t *testing.T) {
 			testbed.Run(t, 0, verb("stop", "STOP_TIMEOUT_MS=700"))
 			took := time.Since(start)
 			assert.GreaterOrEqual(t, took, 700*time.Millisecond)
-			assert.Less(t, took, 3*time.Second)
+			assert.Less(t, took, 30*time.Second)
 			status := testbed.ExitOf(t, pid)
 			assert.Equal(t, unix.SIGKILL, status.Signal())
 			testdaemon.NothingLeft(t)
@@ -112,9 +112,9 @@ func TestStopOf(t *testing.T) {
 			testbed.Run(t, 0, testdaemon.Command("start", "DO=stops slowly"))
 			pid := testbed.One(t, "service")
 			start := time.Now()
-			testbed.Run(t, 0, verb("stop"))
+			testbed.Run(t, 0, verb("stop", long))
 			assert.GreaterOrEqual(t, time.Since(start), 300*time.Millisecond)
-			assert.Less(t, time.Since(start), 3*time.Second)
+			assert.Less(t, time.Since(start), 30*time.Second)
 			assert.Equal(t, 0, testbed.ExitOf(t, pid).ExitStatus())
 			testdaemon.NothingLeft(t)
 		})
@@ -127,7 +127,7 @@ func TestStopOf(t *testing.T) {
 			pid := testbed.One(t, "service")
 			require.NoError(t, unix.Kill(pid, unix.SIGSTOP))
 			testbed.Eventually(t, func() bool { return testbed.Look(t, pid).State == "T" }, "the stop")
-			testbed.Run(t, 0, verb("stop"))
+			testbed.Run(t, 0, verb("stop", long))
 			assert.Equal(t, 0, testbed.ExitOf(t, pid).ExitStatus(), "SIGTERM, not SIGKILL")
 			testdaemon.NothingLeft(t)
 		})
@@ -139,8 +139,8 @@ func TestStopOf(t *testing.T) {
 			testbed.Run(t, 0, testdaemon.Command("start"))
 			pid := testbed.One(t, "service")
 			start := time.Now()
-			testbed.Run(t, 0, verb("stop"))
-			assert.Less(t, time.Since(start), 3*time.Second)
+			testbed.Run(t, 0, verb("stop", long))
+			assert.Less(t, time.Since(start), 30*time.Second)
 			// Without a pidfd the lock tells, which goes a moment before the process.
 			testbed.Eventually(t, func() bool { return testbed.Status(t, pid, 0)["State"] == "Z (zombie)" }, "the zombie")
 			stdout, _ := testbed.Run(t, 3, verb("status"))
@@ -278,7 +278,6 @@ var _ = testbed.Helper("container", func() {
 })
 
 func TestPidfileOfAnotherContainerIsLeftAlone(t *testing.T) {
-	t.Parallel() // it waits, most of the time
 	if !testbed.IsolateRoot(t) {
 		return
 	}

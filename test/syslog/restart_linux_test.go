@@ -168,7 +168,7 @@ func TestRealSyslogds(t *testing.T) {
 			}
 			assert.ErrorIs(t, q.Flush(50*time.Millisecond), os.ErrDeadlineExceeded)
 			d.Signal(t, unix.SIGCONT)
-			require.NoError(t, q.Close(10*time.Second))
+			require.NoError(t, q.Close(30*time.Second))
 			d.Lines(t, "tagged", "stopped 99.")
 			for i := range 100 {
 				assert.Contains(t, d.Text(t), fmt.Sprintf("stopped %d.", i))
@@ -186,7 +186,7 @@ func TestRealSyslogds(t *testing.T) {
 			d.Kill()
 			select {
 			case <-done:
-			case <-time.After(10 * time.Second):
+			case <-time.After(30 * time.Second):
 				assert.Fail(t, "still blocked")
 			}
 		})
