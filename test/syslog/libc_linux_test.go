@@ -190,13 +190,15 @@ func everyPriority() (calls []string) {
 	return calls
 }
 
-// libcCases are calls, and where a half differs from libc as documented, the
-// records that it sends instead.
-var libcCases = []struct {
+type libcCase struct {
 	name  string
 	calls []string
 	want  []string
-}{
+}
+
+// libcCases are calls, and where a half differs from libc as documented, the
+// records that it sends instead.
+var libcCases = []libcCase{
 	{name: "no openlog", calls: []string{syslogCall(daemonize.LOG_INFO, "hello")}},
 	{name: "short ident", calls: []string{openlogCall("x", 0, daemonize.LOG_DAEMON), syslogCall(daemonize.LOG_INFO, "hello")}},
 	{name: "empty ident", calls: []string{openlogCall("", 0, daemonize.LOG_DAEMON), syslogCall(daemonize.LOG_INFO, "hello")}},
@@ -258,20 +260,57 @@ func needGlibcBytes(t *testing.T) {
 	}
 }
 
+// muslCases are those that musl's syslog(3) and ours agree on, and what ours sends instead of the
+// others: musl ignores priorities that are none, takes an option for a facility, keeps the ident
+// after closelog, and cuts idents and messages.
+func muslCases() (all []libcCase) {
+	for _, c := range libcCases {
+		switch c.name {
+		case "priority that is none", "facility that is none", "closelog", "1 KiB", "7680 bytes", "long ident":
+			continue
+		}
+		if c.want == nil { // musl's default ident is empty, ours is the program's name
+			all = append(all, libcCase{name: c.name, calls: append([]string{openlogCall("calls", 0, daemonize.LOG_USER)}, c.calls...)})
+		}
+	}
+	daemon := openlogCall("id", 0, daemonize.LOG_DAEMON)
+	m := strings.Repeat("m", 900)
+	return append(all, []libcCase{
+		{"default ident", []string{syslogCall(daemonize.LOG_INFO, "hello")}, []string{"<14>TIME calls: hello\n"}},
+		{"long ident", []string{openlogCall(strings.Repeat("i", 255), daemonize.LOG_PID, daemonize.LOG_LOCAL7), syslogCall(daemonize.LOG_DEBUG, m)},
+			[]string{"<191>TIME " + strings.Repeat("i", 31) + "[PID]: " + m + "\n"}},
+		{"2000 bytes", []string{daemon, syslogCall(daemonize.LOG_INFO, m+m+m[:200])},
+			[]string{"<30>TIME id: " + m + "\n", "<30>TIME id: " + m + "\n", "<30>TIME id: " + m[:200] + "\n"}},
+		{"facility and priority that are none", []string{daemon, openlogCall("id", 0, 3), syslogCall(1<<20|daemonize.LOG_ERR, "hello")},
+			[]string{"<35>TIME id: syslog: unknown facility/priority: 100003\n", "<27>TIME id: hello\n"}},
+		{"closelog", []string{daemon, closeCall, syslogCall(daemonize.LOG_ERR, "hello")}, []string{"<27>TIME calls: hello\n"}},
+	}...)
+}
+
 func TestSyslogSendsTheBytesThatLibcSends(t *testing.T) {
-	needGlibcBytes(t)
-	cc := testbed.Package(t, "gcc", "gcc libc6-dev")
+	compiler, debian, flags := "gcc", "gcc libc6-dev", []string(nil)
+	cases, networks, zone := libcCases, []string{"unixgram", "unix"}, time.Local
+	if testbed.Musl { // which knows datagrams alone, and UTC
+		compiler, debian, flags = "musl-gcc", "musl-tools", []string{"-static"}
+		cases, networks, zone = muslCases(), []string{"unixgram"}, time.UTC
+	}
+	cc := testbed.Package(t, compiler, debian)
 	if !testbed.Isolate(t) {
 		return
 	}
 	console := testbed.OpenConsole(t)
-	program := reference(t, cc)
-	for _, network := range []string{"unixgram", "unix"} {
+	program := reference(t, cc, flags...)
+	for _, network := range networks {
 		r := testbed.Record(t, network)
-		for _, c := range libcCases {
+		for _, c := range cases {
 			t.Run(network+"/"+c.name, func(t *testing.T) {
-				libc := listen(t, referenceCommand(program), r, console, time.Local, c.calls...)
-				ours := listen(t, testbed.Command("calls"), r, console, time.Local, c.calls...)
+				hear := func(command *exec.Cmd) heard {
+					if testbed.Musl {
+						command.Env = append(command.Environ(), "TZ=XYZ-9")
+					}
+					return listen(t, command, r, console, zone, c.calls...)
+				}
+				libc, ours := hear(referenceCommand(program)), hear(testbed.Command("calls"))
 				if c.want != nil {
 					if network == "unix" {
 						for i := range c.want {
@@ -343,69 +382,6 @@ func TestSyslogTellsTheTimeOfTZ(t *testing.T) {
 				assert.Len(t, h.Records, 1)
 				assert.Empty(t, h.WrongTimestamps)
 			}
-		})
-	}
-}
-
-// TestSyslogOverMusl builds this test binary with musl and listens to that.
-func TestSyslogOverMusl(t *testing.T) {
-	if !testbed.UsesLibc {
-		t.Skip("needs cgo, and musl: apt-get install gcc libc6-dev musl-tools; CGO_ENABLED=1 go test -run TestSyslogOverMusl ./test/syslog")
-	}
-	cc := testbed.Package(t, "musl-gcc", "musl-tools")
-	if !testbed.Isolate(t) {
-		return
-	}
-	console := testbed.OpenConsole(t)
-	program := reference(t, cc, "-static")
-	r := testbed.Record(t, "unixgram")
-	for link, flags := range map[string]string{"dynamic": "", "static": "-linkmode external -extldflags -static"} {
-		t.Run(link, func(t *testing.T) {
-			binary := filepath.Join(t.TempDir(), "musl.test")
-			build := exec.Command("go", "test", "-c", "-o", binary, "-ldflags", flags, ".")
-			build.Env = append(os.Environ(), "CC="+cc, "CGO_ENABLED=1")
-			out, err := build.CombinedOutput()
-			require.NoError(t, err, "%s", out)
-			ours := func() *exec.Cmd {
-				c := testbed.Command("calls")
-				c.Path = binary
-				return c
-			}
-			for _, c := range libcCases {
-				switch c.name {
-				case "priority that is none", "facility that is none", "closelog", "1 KiB", "7680 bytes", "long ident": // musl ignores, takes, keeps, cuts
-					continue
-				}
-				if c.want == nil {
-					t.Run(c.name, func(t *testing.T) {
-						// musl's default ident is empty, ours is the program's name
-						calls := append([]string{openlogCall("calls", 0, daemonize.LOG_USER)}, c.calls...)
-						libc := listen(t, referenceCommand(program), r, console, time.UTC, calls...)
-						h := listen(t, ours(), r, console, time.UTC, calls...)
-						assert.Equal(t, libc, h)
-						assert.Empty(t, h.WrongTimestamps)
-					})
-				}
-			}
-			h := listen(t, ours(), r, console, time.UTC, syslogCall(daemonize.LOG_INFO, "default ident"),
-				openlogCall(strings.Repeat("i", 40), 0, daemonize.LOG_DAEMON), syslogCall(daemonize.LOG_INFO, "ident"),
-				openlogCall("id", 0, daemonize.LOG_DAEMON), syslogCall(daemonize.LOG_INFO, strings.Repeat("m", 2000)),
-				openlogCall("id", 0, 3), syslogCall(1<<20|daemonize.LOG_ERR, "hello"),
-				closeCall, syslogCall(daemonize.LOG_ERR, "closelog"))
-			assert.Equal(t, []string{
-				"<14>TIME calls: default ident\n",
-				"<30>TIME " + strings.Repeat("i", 31) + ": ident\n",
-				"<30>TIME id: " + strings.Repeat("m", 900) + "\n", "<30>TIME id: " + strings.Repeat("m", 900) + "\n", "<30>TIME id: " + strings.Repeat("m", 200) + "\n",
-				"<35>TIME id: syslog: unknown facility/priority: 100003\n", "<27>TIME id: hello\n",
-				"<27>TIME calls: closelog\n",
-			}, h.Records)
-
-			c := ours()
-			c.Env = append(c.Environ(), "TZ=XYZ-9")
-			h = listen(t, c, r, console, time.UTC, openlogCall(strings.Repeat("i", 255), daemonize.LOG_PID, daemonize.LOG_LOCAL7), syslogCall(daemonize.LOG_DEBUG, strings.Repeat("m", 900)))
-			require.Len(t, h.Records, 1)
-			assert.True(t, strings.HasSuffix(h.Records[0], strings.Repeat("m", 900)+"\n"), "not cut: %q", h.Records[0])
-			assert.Empty(t, h.WrongTimestamps, "musl stamps UTC")
 		})
 	}
 }
