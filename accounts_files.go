@@ -2,10 +2,7 @@
 
 package daemonize
 
-// The lookup without libc: /etc/passwd and /etc/group, then getent(1). The
-// build without cgo has no other; a statically linked glibc program, which
-// is the other build, has it too. os/user would not do, because with cgo it
-// is libc as well.
+// Accounts without libc: /etc/passwd and /etc/group, then getent(1).
 
 import (
 	"bufio"

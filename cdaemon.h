@@ -28,10 +28,18 @@ enum {
 /* A message on the report socket; frame.go has the same layout. len bytes of
  * text follow it. Both ends are the same program: native byte order. */
 struct cd_frame {
-	uint8_t kind;  /* 'b' booted, 'f' failed before Go; the rest is Go's own, and forkfirst's */
-	uint8_t code;  /* 'f': one of those below */
+	uint8_t kind;  /* CD_BOOTED, … */
+	uint8_t code;  /* CD_BOOT_ERROR: CD_IN_DAEMON, …; CD_FAILED: the exit code */
 	uint16_t len;
-	int32_t num;   /* 'b': the daemon's pid; 'f': errno */
+	int32_t num;   /* CD_BOOTED: the daemon's pid; CD_BOOT_ERROR: errno */
+};
+enum {
+	CD_BOOTED = 'b',     /* the daemon is there */
+	CD_BOOT_ERROR = 'f', /* a call failed before Go: there is no daemon */
+	CD_STAGE = 's',      /* how far the start has come */
+	CD_NOT_DAEMON = 'o', /* the process is no daemon, and prints its own errors */
+	CD_READY = 'r',
+	CD_FAILED = 'e'
 };
 enum { CD_IN_DAEMON = 1, CD_IN_FORK, CD_WITH_THREADS };
 
@@ -92,13 +100,5 @@ int cd_getgrnam(const char *name, struct group *gr, char *buf, size_t size);
 /* cd_getgrouplist is getgrouplist(3): *n is the room in groups, then how many
  * there are. ERANGE: there was too little room, and *n may say how much it takes. */
 int cd_getgrouplist(const char *user, gid_t gid, gid_t *groups, int *n);
-
-/* cd_setgroups, cd_setresgid and cd_setresuid are setgroups(2) and its kin in
- * every thread of the process. ENOSYS: not here; package syscall's are safe
- * with this libc. Another error: no thread has changed, or some have and the
- * process must end. Called by Go in the daemon, not twice at a time. */
-int cd_setgroups(size_t n, const gid_t *groups);
-int cd_setresgid(gid_t r, gid_t e, gid_t s);
-int cd_setresuid(uid_t r, uid_t e, uid_t s);
 
 #endif

@@ -59,11 +59,11 @@ func keepCrashes(pidfile string) (*crashFile, error) {
 
 // logCrash is false if syslog hangs: then the text stays for the next start.
 func logCrash(text []byte) bool {
-	if !tell(LOG_ERR, "It crashed the last time. What the Go runtime printed then:") {
+	if !logNotice(LOG_ERR, "It crashed the last time. What the Go runtime printed then:") {
 		return false
 	}
 	for line := range bytes.Lines(text) {
-		if line = bytes.TrimSpace(line); len(line) > 0 && !tell(LOG_ERR, string(line)) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && !logNotice(LOG_ERR, string(line)) {
 			return false
 		}
 	}

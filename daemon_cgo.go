@@ -10,6 +10,16 @@ import "C"
 
 import "syscall"
 
+// The launcher's protocol is the same in Go and in C, or this does not compile:
+// an index other than 0 is out of range, and a map has each key once.
+var (
+	_ = [1]int{}[frameBooted-C.CD_BOOTED|frameBootError-C.CD_BOOT_ERROR|frameStage-C.CD_STAGE|
+		frameNotDaemon-C.CD_NOT_DAEMON|frameReady-C.CD_READY|frameFailed-C.CD_FAILED|
+		bootInDaemon-C.CD_IN_DAEMON|bootInFork-C.CD_IN_FORK|bootWithThreads-C.CD_WITH_THREADS|
+		frameHeader-C.sizeof_struct_cd_frame]
+	_ = map[bool]bool{false: true, marker == C.CD_MARKER: true}
+)
+
 // usesLibc tells messages and tests which half they have.
 const usesLibc = true
 

@@ -48,7 +48,7 @@ func sysBoot(value string, seen bool) bootResult {
 	}
 	refused := bootResult{state: bootRefused}
 	m, ok := parseMark(value)
-	if !ok || secureMode() || !madeBy(m.report, m.launcher) {
+	if !ok || secureMode() || !peerIs(m.report, m.launcher) {
 		return refused
 	}
 	if _, err := unix.FcntlInt(uintptr(m.report), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {

@@ -15,10 +15,10 @@ import (
 const (
 	frameBooted    = 'b' // num: the daemon's pid
 	frameBootError = 'f' // code: the call, num: errno; there is no daemon
-	frameStage     = 's' // text: how far the start has come; to a launcher in C, all that it is to say of a death
-	frameOwn       = 'o' // to a launcher in C: this is no daemon, and speaks for itself
+	frameStage     = 's' // text: how far the start has come; to the launcher in C, what it prints of a death
+	frameNotDaemon = 'o' // to the launcher in C: the process is no daemon, and prints its own errors
 	frameReady     = 'r' // verdict: ready
-	frameFailed    = 'e' // verdict: text is why, code the exit code; to a launcher in C, which need not say it, no text
+	frameFailed    = 'e' // verdict: text is why, code the exit code; to the launcher in C without text
 	frameRunning   = 'x' // verdict: num holds the pidfile text already
 )
 

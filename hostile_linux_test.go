@@ -187,7 +187,7 @@ func TestListOfLocksIsNotBelievedOfALaterProcess(t *testing.T) {
 	require.NoError(t, err)
 	testbed.Eventually(t, func() bool {
 		locks, err := writeLocks()
-		return err == nil && locks[lockKey(info)] == pid
+		return err == nil && locks[procLocksKey(info)] == pid
 	}, "the lock")
 	started, err := startOf(pid)
 	require.NoError(t, err)
@@ -196,7 +196,7 @@ func TestListOfLocksIsNotBelievedOfALaterProcess(t *testing.T) {
 		require.NoError(t, os.Chtimes(svcPidfile, time.Time{}, started.Add(written)))
 		info, err := os.Stat(svcPidfile)
 		require.NoError(t, err)
-		ours, err := holdsUnseen(pid, info, unix.EACCES)
+		ours, err := holdsLockUnseen(pid, info, unix.EACCES)
 		assert.Equal(t, written > 0, ours)
 		if written < 0 {
 			assert.ErrorContains(t, err, "it was started after the pidfile was written")

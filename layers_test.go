@@ -21,18 +21,20 @@ import (
 // rooms are the files by what they are for, and floors the rooms' heights:
 // calls go down only, and rooms of one floor do not call each other.
 var rooms = map[string]string{
-	"service": "service run crash notify notify_linux notify_other listen progress",
-	"daemon":  "daemon report",
-	"pidfile": "pidfile pidfile_linux pidfile_other",
-	"privs":   "privs privs_linux privs_other",
-	"syslog":  "syslog syslog_slog syslog_queue",
-	"ground":  "frame ident errors os os_linux os_other stops stops_tagged",
-	"halves": "daemon_cgo daemon_nocgo boot_nocgo_linux boot_nocgo_other accounts_cgo accounts_nocgo accounts_files " +
+	"service":  "service config command lifecycle run crash systemd systemd_linux systemd_other progress",
+	"daemon":   "daemon launcher forkfirst",
+	"pidfile":  "pidfile holder pidfile_linux pidfile_other status",
+	"privs":    "privs privs_linux privs_other",
+	"syslog":   "syslog syslog_slog syslog_queue",
+	"boot":     "boot",
+	"accounts": "accounts",
+	"ground":   "frame stdio ident errors os os_linux os_other failpoint failpoint_tagged",
+	"halves": "daemon_cgo daemon_nocgo daemon_nocgo_linux daemon_nocgo_other accounts_cgo accounts_nocgo accounts_files " +
 		"syslog_cgo syslog_nocgo privs_cgo privs_nocgo",
 	"": "doc seam",
 }
 
-var floors = map[string]int{"service": 3, "daemon": 2, "pidfile": 2, "privs": 2, "syslog": 2, "halves": 1, "ground": 0}
+var floors = map[string]int{"service": 4, "daemon": 3, "pidfile": 2, "privs": 3, "accounts": 2, "syslog": 2, "boot": 2, "halves": 1, "ground": 0}
 
 func room(file string) (string, bool) {
 	for name, files := range rooms {
@@ -95,9 +97,9 @@ func TestCallsGoDownAndFewPrintOrExit(t *testing.T) {
 				what := pkg.Name + "." + n.Sel.Name
 				switch {
 				case what == "os.Exit":
-					assert.Contains(t, []string{"service.go", "run.go", "daemon.go", "daemon_nocgo.go"}, name, "%s exits", name)
+					assert.Contains(t, []string{"service.go", "command.go", "lifecycle.go", "run.go", "daemon.go", "daemon_nocgo.go"}, name, "%s exits", name)
 				case what == "os.Stdout", what == "os.Stderr", pkg.Name == "fmt" && strings.HasPrefix(n.Sel.Name, "Print"):
-					assert.Contains(t, []string{"service.go", "daemon.go", "progress.go", "daemon_nocgo.go"}, name, "%s prints (%s)", name, what)
+					assert.Contains(t, []string{"service.go", "command.go", "daemon.go", "forkfirst.go", "progress.go", "daemon_nocgo.go"}, name, "%s prints (%s)", name, what)
 				}
 			}
 			return true

@@ -2,7 +2,7 @@
 
 package daemonize
 
-// The pidfile: lock, write, read, prove who holds it, signal, remove.
+// The pidfile: open, check, lock, write, remove.
 
 import (
 	"errors"
@@ -31,63 +31,6 @@ import (
 // erased; only then the lock becomes exclusive. So the pid of a locked file
 // is never that of an earlier daemon.
 
-// RunningError says that another process holds the pidfile. [Service.Start],
-// [Service.Restart] and [Service.Run] return it. If that process is not to be
-// seen, in another container, say, they return another error.
-type RunningError struct {
-	Pidfile string
-	PID     int // 0 if it has not written it yet
-}
-
-// Error is pydaemonize's sentence.
-func (e *RunningError) Error() string {
-	if e.PID == 0 {
-		return fmt.Sprintf("PID file exists. Process already running? (%s is locked by a process that is just starting)", e.Pidfile)
-	}
-	return fmt.Sprintf("PID file exists. Process already running? (pid %d holds %s)", e.PID, e.Pidfile)
-}
-
-// ErrNotRunning says that no process holds the pidfile. [Service.Stop] and
-// [Service.Reload] return it. The text is pydaemonize's.
-//
-//lint:ignore ST1005 a sentence, for people
-var ErrNotRunning = errors.New("Could not find PID file to stop. Is the process running?")
-
-// State is what can be proved of a daemon by its pidfile.
-type State int
-
-// States, with the exit codes of the verb status, which are the LSB's.
-const (
-	Running State = 0 // its process holds the pidfile
-	Dead    State = 1 // it left its pidfile and is gone
-	Stopped State = 3 // there is no pidfile
-	Unknown State = 4 // cannot tell
-)
-
-// String is the state as status prints it.
-func (s State) String() string {
-	switch s {
-	case Running:
-		return "running"
-	case Dead:
-		return "dead, but its pidfile is left"
-	case Stopped:
-		return "not running"
-	}
-	return "in an unknown state"
-}
-
-// Status is the answer of Service.Status.
-type Status struct {
-	State State
-	PID   int // of the daemon when Running; 0 if it is starting or not known
-
-	// Crash is the first line that the Go runtime printed when the last
-	// daemon crashed; the next start logs all of it. "": it did not, or
-	// we may not see it.
-	Crash string
-}
-
 // pidfile is one that this process has locked.
 type pidfile struct {
 	path  string
@@ -109,13 +52,13 @@ func acquire(path string) (*pidfile, error) {
 		switch {
 		case err == nil:
 			return p, nil
-		case errors.Is(err, errAgain) && time.Now().Before(deadline.Add(lockPatience)):
+		case errors.Is(err, errRaced) && time.Now().Before(deadline.Add(lockTimeout)):
 		case errors.As(err, &running) && running.PID == 0 && time.Now().Before(deadline):
 		case errors.As(err, &running) && running.PID != 0 && !stillHolds(path, running.PID):
-			if time.Now().After(deadline.Add(lockPatience)) {
-				return nil, elsewhere(path, running.PID)
+			if time.Now().After(deadline.Add(lockTimeout)) {
+				return nil, errForeignHolder(path, running.PID)
 			}
-		case errors.Is(err, errAgain):
+		case errors.Is(err, errRaced):
 			return nil, fmt.Errorf("pidfile %s: others keep it locked, or replace it all the time: see who has it open (fuser), then start again", path)
 		default:
 			return nil, err
@@ -123,32 +66,9 @@ func acquire(path string) (*pidfile, error) {
 	}
 }
 
-// lockPatience is how long somebody who is dying or tidying up may have the
+// lockTimeout is how long somebody who is dying or tidying up may have the
 // lock: moments, but on a busy machine they are long.
-const lockPatience = time.Second
-
-// stillHolds is false if it can be seen that the process does not hold the
-// pidfile at path: the file names one that has died, and somebody else has
-// locked it.
-func stillHolds(path string, pid int) bool {
-	f, err := openPidfile(path, os.O_RDONLY)
-	if errors.Is(err, fs.ErrNotExist) {
-		return deletedHolder(path) == pid
-	}
-	if err != nil {
-		return true
-	}
-	defer f.Close()
-	ours, err := holds(pid, f)
-	return ours || err != nil
-}
-
-// tryAgain is what is wrong if it stays so: perhaps somebody else just moved.
-type tryAgain string
-
-func (e tryAgain) Error() string { return string(e) }
-
-const errAgain tryAgain = "the pidfile was removed or replaced just now"
+const lockTimeout = time.Second
 
 func tryAcquire(path string) (*pidfile, error) {
 	f, err := openPidfile(path, os.O_RDONLY|os.O_CREATE|os.O_EXCL)
@@ -202,7 +122,7 @@ func (p *pidfile) lock() error {
 		return err
 	}
 	if !free || !p.isInPlace() {
-		return errAgain
+		return errRaced
 	}
 	return nil
 }
@@ -212,14 +132,14 @@ func (p *pidfile) lock() error {
 func (p *pidfile) write(text string) error {
 	w, err := openPidfile(p.path, os.O_WRONLY)
 	if errors.Is(err, fs.ErrNotExist) {
-		return errAgain
+		return errRaced
 	}
 	if err != nil {
 		return err
 	}
 	if !sameFile(w, p.file) {
 		w.Close()
-		return errAgain
+		return errRaced
 	}
 	if err = w.Truncate(0); err == nil {
 		_, err = w.WriteString(text)
@@ -411,282 +331,4 @@ func readPID(f *os.File) (int, bool) {
 		return 0, false
 	}
 	return parsePID(b[:n])
-}
-
-// probe says what the pidfile at path proves. A daemon that is dying, or
-// being replaced, may have let go of the file but not of the lock: that passes.
-func probe(path string) (Status, error) {
-	for deadline := time.Now().Add(lockPatience); ; time.Sleep(time.Millisecond) {
-		status, err := tryProbe(path)
-		if again := tryAgain(""); !errors.As(err, &again) || time.Now().After(deadline) {
-			return status, err
-		}
-	}
-}
-
-func tryProbe(path string) (Status, error) {
-	f, err := openPidfile(path, os.O_RDONLY)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if pid := deletedHolder(path); pid != 0 {
-			return Status{State: Running, PID: pid}, nil
-		}
-		return Status{State: Stopped}, nil
-	case errors.Is(err, fs.ErrPermission):
-		return probeUnprivileged(path, err)
-	case err != nil:
-		return Status{State: Unknown}, err
-	}
-	defer f.Close()
-	held, err := isHeld(f)
-	if err != nil {
-		return Status{State: Unknown}, err
-	}
-	if !held {
-		return Status{State: Dead}, nil
-	}
-	pid, named := readPID(f)
-	if !named {
-		return Status{State: Running}, nil
-	}
-	if ours, err := holds(pid, f); err == nil && !ours {
-		return Status{State: Unknown}, elsewhere(path, pid)
-	}
-	return Status{State: Running, PID: pid}, nil
-}
-
-// elsewhere is a lock whose holder is not to be seen.
-func elsewhere(path string, pid int) error {
-	return tryAgain(fmt.Sprintf("%s is locked, but not by process %d here, which it names: a daemon of another container holds it, a child that the daemon left, or somebody else who may read it", path, pid))
-}
-
-// probeUnprivileged asks the kernel's list of locks: the file is not ours to open.
-func probeUnprivileged(path string, denied error) (Status, error) {
-	pid, err := lockHolder(path)
-	switch {
-	case err != nil:
-		return Status{State: Unknown}, denied
-	case pid == 0:
-		return Status{State: Dead}, nil
-	}
-	return Status{State: Running, PID: pid}, nil
-}
-
-// holder is a daemon proved to hold its pidfile.
-type holder struct {
-	pid   int
-	file  *os.File // nil if it was removed meanwhile
-	path  string
-	pidfd int // -1 where there is none
-}
-
-// findHolder proves who holds the pidfile at path: it reads the pid, takes
-// hold of that process, then checks that lock and pid are what they were. Its
-// error is ErrNotRunning if nobody does. Without a pid yet, it waits for
-// it up to the deadline.
-func findHolder(path string, deadline time.Time) (*holder, error) {
-	for {
-		h, err := tryHolder(path)
-		if again := tryAgain(""); !errors.As(err, &again) || time.Now().After(deadline) {
-			return h, err
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-func tryHolder(path string) (*holder, error) {
-	f, err := openPidfile(path, os.O_RDONLY)
-	if errors.Is(err, fs.ErrNotExist) {
-		return deletedHolderProved(path)
-	}
-	if err != nil {
-		return nil, err
-	}
-	h := &holder{file: f, path: path, pidfd: -1}
-	var named bool
-	h.pid, named = readPID(f)
-	held, err := isHeld(f)
-	switch {
-	case err != nil:
-	case !held:
-		err = ErrNotRunning
-	case !named:
-		err = tryAgain(path + " is locked, but names no process: it is starting, or another program's")
-	case h.pid == 1:
-		err = fmt.Errorf("the daemon is PID 1, the init of its container: stop the container instead")
-	default:
-		h.pidfd, err = pidfdOpen(h.pid)
-		if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) { // nobody, or a thread
-			err = elsewhere(path, h.pid) // unless it is just dying
-		}
-		if err == nil {
-			err = h.prove()
-		}
-	}
-	if err != nil {
-		h.close()
-		return nil, err
-	}
-	return h, nil
-}
-
-func deletedHolderProved(path string) (*holder, error) {
-	pid := deletedHolder(path)
-	if pid <= 1 {
-		return nil, ErrNotRunning
-	}
-	h := &holder{pid: pid, path: path, pidfd: -1}
-	var err error
-	if h.pidfd, err = pidfdOpen(pid); err != nil || h.prove() != nil {
-		h.close()
-		return nil, ErrNotRunning
-	}
-	return h, nil
-}
-
-// prove is nil if the daemon still is what it was when it was found: the lock
-// is held, the file names pid, and it is that process here that holds it.
-func (h *holder) prove() error {
-	if h.file == nil {
-		if deletedHolder(h.path) != h.pid {
-			return errAgain
-		}
-		return nil
-	}
-	held, err := isHeld(h.file)
-	if err != nil {
-		return err
-	}
-	if pid, _ := readPID(h.file); !held || pid != h.pid {
-		return errAgain
-	}
-	ours, err := holds(h.pid, h.file)
-	if err != nil {
-		return fmt.Errorf("cannot prove that pid %d holds %s: %w", h.pid, h.path, err)
-	}
-	if !ours {
-		return elsewhere(h.path, h.pid)
-	}
-	return nil
-}
-
-func (h *holder) locked() bool {
-	if h.file == nil {
-		return deletedHolder(h.path) == h.pid
-	}
-	held, err := isHeld(h.file)
-	return held || err != nil
-}
-
-func (h *holder) close() {
-	if h.file != nil {
-		h.file.Close()
-	}
-	if h.pidfd >= 0 {
-		unix.Close(h.pidfd)
-	}
-}
-
-// signal sends one to the daemon. A pidfd stays with its process; without
-// one, the check comes right before kill(2). ErrNotRunning: it is gone.
-func (h *holder) signal(sig syscall.Signal) error {
-	var err error
-	if h.pidfd >= 0 {
-		err = pidfdSignal(h.pidfd, sig)
-	} else if h.prove() != nil {
-		err = unix.ESRCH
-	} else {
-		err = unix.Kill(h.pid, sig)
-	}
-	if err == unix.ESRCH {
-		return ErrNotRunning
-	}
-	if err != nil {
-		return fmt.Errorf("cannot send %s to pid %d: %w (try as root, or as its user)", unix.SignalName(sig), h.pid, err)
-	}
-	return nil
-}
-
-// gone waits for the daemon's end; a zombie has ended.
-func (h *holder) gone(deadline time.Time) bool {
-	if h.pidfd >= 0 {
-		return pidfdWait(h.pidfd, deadline)
-	}
-	// The lock goes last, after the descriptor that prove looks for.
-	for h.locked() {
-		if time.Now().After(deadline) {
-			return false
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
-	return true
-}
-
-// killPatience is how long a process may take to die of SIGKILL.
-const killPatience = 2 * time.Second
-
-// stopHolder ends the daemon that holds the pidfile at path: SIGTERM, timeout, SIGKILL.
-// ErrNotRunning if there is none; a stale pidfile goes in any case, and with it
-// the files beside it that are empty.
-func stopHolder(path string, timeout time.Duration, beside ...string) error {
-	deadline := time.Now().Add(timeout)
-	h, err := findHolder(path, deadline)
-	if errors.Is(err, ErrNotRunning) {
-		tidy(path, beside)
-	}
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	if err := h.end(deadline); err != nil && !errors.Is(err, ErrNotRunning) {
-		return err
-	}
-	tidy(path, beside)
-	return nil
-}
-
-func (h *holder) end(deadline time.Time) error {
-	if err := h.signal(unix.SIGTERM); err != nil {
-		return err
-	}
-	_ = h.signal(unix.SIGCONT) // a stopped process does not see SIGTERM
-	if h.gone(deadline) {
-		return nil
-	}
-	if err := h.signal(unix.SIGKILL); err != nil {
-		return err
-	}
-	if !h.gone(time.Now().Add(killPatience)) {
-		return fmt.Errorf("pid %d is still there after SIGKILL: see its state in /proc/%d/stat (D: it waits for a device)", h.pid, h.pid)
-	}
-	return nil
-}
-
-// tidy removes a pidfile that nobody holds. It locks it for that moment; O_APPEND
-// tells others that no daemon does, see locksFlock.
-func tidy(path string, beside []string) {
-	f, err := openPidfile(path, os.O_RDONLY|os.O_APPEND)
-	if err != nil {
-		return
-	}
-	p := &pidfile{path: path, file: f, claim: -1}
-	if free, err := flock(f, unix.LOCK_EX); err == nil && free && p.isInPlace() {
-		for _, path := range beside {
-			removeEmpty(path)
-		}
-		_ = os.Remove(path)
-	}
-	f.Close()
-}
-
-// removeEmpty removes a file that is like a pidfile, and empty.
-func removeEmpty(path string) {
-	f, err := openPidfile(path, os.O_RDONLY)
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() == 0 {
-		_ = os.Remove(path)
-	}
 }

@@ -52,10 +52,10 @@ func pidfdWait(pidfd int, deadline time.Time) bool {
 	}
 }
 
-// locksFlock is the lockKey of what the descriptor of the process has locked with
+// flockOfFD is the procLocksKey of what the descriptor of the process has locked with
 // the exclusive flock(2) lock of a daemon, else "": proc_pid_fdinfo(5) lists a
 // descriptor's locks, and the flags that tell those of tidy.
-func locksFlock(pid int, fd string) (string, error) {
+func flockOfFD(pid int, fd string) (string, error) {
 	info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%s", pid, fd))
 	if err != nil {
 		return "", err
@@ -77,7 +77,7 @@ func locksFlock(pid int, fd string) (string, error) {
 // holds is true if the process that is pid here has file open and the
 // exclusive lock on it. A pidfile that is shared with another container may name a
 // pid of that one's. Without /proc there is no telling, and it is true.
-func holds(pid int, file *os.File) (bool, error) {
+func holdsLock(pid int, file *os.File) (bool, error) {
 	ours, err := file.Stat()
 	if err != nil {
 		return false, err
@@ -93,7 +93,7 @@ func holds(pid int, file *os.File) (bool, error) {
 		info, err := os.Stat(fds + e.Name())
 		if err == nil && os.SameFile(info, ours) {
 			var lock string
-			if lock, err = locksFlock(pid, e.Name()); lock != "" {
+			if lock, err = flockOfFD(pid, e.Name()); lock != "" {
 				return true, nil
 			}
 		}
@@ -102,22 +102,22 @@ func holds(pid int, file *os.File) (bool, error) {
 		}
 	}
 	if errors.Is(denied, fs.ErrPermission) {
-		return holdsUnseen(pid, ours, denied)
+		return holdsLockUnseen(pid, ours, denied)
 	}
 	return false, denied
 }
 
-// holdsUnseen is holds where we may not look into the process, as root may not
+// holdsLockUnseen is holds where we may not look into the process, as root may not
 // without CAP_SYS_PTRACE, in containers above all. The kernel's list of locks names
 // who took the lock. That it is this process, and not a later one of that pid
 // (a child of the daemon may have kept the lock), shows by its start, which
 // must be before the pidfile was written.
-func holdsUnseen(pid int, file fs.FileInfo, denied error) (bool, error) {
+func holdsLockUnseen(pid int, file fs.FileInfo, denied error) (bool, error) {
 	locks, err := writeLocks()
 	if err != nil {
 		return false, err
 	}
-	by, listed := locks[lockKey(file)]
+	by, listed := locks[procLocksKey(file)]
 	if !listed { // not under that device number
 		return false, fmt.Errorf("%w; is CAP_SYS_PTRACE missing?", denied)
 	}
@@ -153,21 +153,21 @@ func startOf(pid int) (time.Time, error) {
 	return time.Now().Add(time.Duration(ticks)*(time.Second/hertz) - time.Duration(now.Nano())), nil
 }
 
-// lockKey is how /proc/locks names a file, "MAJOR:MINOR:INODE", unless it is on
+// procLocksKey is how /proc/locks names a file, "MAJOR:MINOR:INODE", unless it is on
 // a file system whose device number stat(2) does not tell, as btrfs and
 // overlayfs.
-func lockKey(file fs.FileInfo) string {
+func procLocksKey(file fs.FileInfo) string {
 	return fmt.Sprintf("%s%d", deviceKey(file), file.Sys().(*syscall.Stat_t).Ino)
 }
 
-// deviceKey is the beginning of a lockKey.
+// deviceKey is the beginning of a procLocksKey.
 func deviceKey(file fs.FileInfo) string {
 	dev := uint64(file.Sys().(*syscall.Stat_t).Dev)
 	return fmt.Sprintf("%02x:%02x:", unix.Major(dev), unix.Minor(dev))
 }
 
 // writeLocks lists the pids that have exclusive flock(2) locks, by the file's
-// lockKey.
+// procLocksKey.
 func writeLocks() (map[string]int, error) {
 	text, err := os.ReadFile("/proc/locks")
 	if err != nil {
@@ -188,7 +188,7 @@ func writeLocks() (map[string]int, error) {
 }
 
 // lockHolder is the pid that has the exclusive lock on the file at path, 0 for
-// none. Where there may be no lockKey, it says nothing.
+// none. Where there may be no procLocksKey, it says nothing.
 func lockHolder(path string) (int, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -198,7 +198,7 @@ func lockHolder(path string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	pid := locks[lockKey(info)]
+	pid := locks[procLocksKey(info)]
 	var system unix.Statfs_t
 	if err := unix.Statfs(path, &system); err != nil {
 		return 0, os.NewSyscallError("statfs", err)
@@ -258,7 +258,7 @@ func findDeletedHolder(path string) int {
 	}
 	was := filepath.Join(dir, filepath.Base(path)) + " (deleted)"
 	// Anyone may have the claim, locks and descriptors, as many as they like.
-	deadline := time.Now().Add(lockPatience)
+	deadline := time.Now().Add(lockTimeout)
 	for _, pid := range lockers(locks) {
 		fds := fmt.Sprintf("/proc/%d/fd/", pid)
 		entries, err := os.ReadDir(fds)
@@ -311,7 +311,7 @@ func wasPidfile(pid int, fd string, directory fs.FileInfo) bool {
 	if held, err := isHeld(f); err != nil || !held {
 		return false
 	}
-	lock, _ := locksFlock(pid, fd)
+	lock, _ := flockOfFD(pid, fd)
 	// Over overlayfs stat(2) may tell another device of a file than of its directory.
 	same := info.Sys().(*syscall.Stat_t).Dev == directory.Sys().(*syscall.Stat_t).Dev
 	return lock != "" && (same || strings.HasPrefix(lock, deviceKey(directory)))

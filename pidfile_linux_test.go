@@ -384,7 +384,7 @@ func TestWhoTidiesIsNotTakenForADaemon(t *testing.T) {
 	free, err := flock(f, unix.LOCK_EX)
 	require.NoError(t, err)
 	require.True(t, free)
-	held, err := holds(os.Getpid(), f)
+	held, err := holdsLock(os.Getpid(), f)
 	require.NoError(t, err)
 	assert.False(t, held)
 	require.NoError(t, os.Remove(path))

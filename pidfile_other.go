@@ -22,4 +22,4 @@ func claim(path string) int                           { return -1 }
 func findDeletedHolder(path string) int               { return 0 }
 func deletedHolder(path string) int                   { return 0 }
 
-func holds(pid int, file *os.File) (bool, error) { return true, nil }
+func holdsLock(pid int, file *os.File) (bool, error) { return true, nil }

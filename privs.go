@@ -2,7 +2,7 @@
 
 package daemonize
 
-// Accounts by name, the rules for who the daemon becomes, the drop and its proof.
+// Who the daemon becomes, the drop of privileges, and its proof.
 
 import (
 	"errors"
@@ -10,52 +10,11 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"os/user"
 	"runtime"
 	"slices"
 	"strconv"
 	"syscall"
 )
-
-// Passwd is an entry of passwd(5).
-type Passwd struct {
-	Name, Passwd      string
-	UID, GID          int
-	Gecos, Dir, Shell string
-}
-
-// Group is an entry of group(5).
-type Group struct {
-	Name    string
-	GID     int
-	Members []string
-}
-
-// Getpwnam finds a user by name, as getpwnam(3) does. A name that nobody has
-// is a [user.UnknownUserError]; any other error means that the lookup itself
-// failed, which tells nothing about the user. It needs no privilege.
-//
-// Over libc it asks every name service of nsswitch.conf(5); a service that
-// answers ENOENT or ESRCH doesn't know the name. Without cgo, and in a
-// statically linked glibc program, where libc cannot be trusted to load its
-// name services, it reads /etc/passwd and then asks getent(1), see
-// [GetentPaths].
-func Getpwnam(name string) (*Passwd, error) {
-	if !accountName(name) {
-		return nil, user.UnknownUserError(name)
-	}
-	return sysGetpwnam(name)
-}
-
-// Getgrnam finds a group by name, as getgrnam(3) does, with all its members
-// however many. A name that no group has is a [user.UnknownGroupError]. All
-// else is as in [Getpwnam].
-func Getgrnam(name string) (*Group, error) {
-	if !accountName(name) {
-		return nil, user.UnknownGroupError(name)
-	}
-	return sysGetgrnam(name)
-}
 
 // DropPrivileges becomes the user and the group for good, in every thread of
 // the process, and proves it. Both are names, or ids in decimal if no name is
@@ -105,14 +64,6 @@ const couldNotSwitch = "Could not switch to"
 // nonexistent is the error for an account that was named and is not there.
 func nonexistent(kind, name string, err error) error {
 	return &configError{fmt.Errorf("%s nonexistent %s %s: %w; create it, or name another", couldNotSwitch, kind, name, err)}
-}
-
-// unknown tells "there is no such account" from "the lookup failed".
-func unknown(err error) bool {
-	var u user.UnknownUserError
-	var id user.UnknownUserIdError
-	var g user.UnknownGroupError
-	return errors.As(err, &u) || errors.As(err, &id) || errors.As(err, &g)
 }
 
 // numericID reads an id as chown(1) does: decimal, without sign, and without
@@ -196,7 +147,7 @@ func (a *account) usable() error {
 // it is, and may be asked for nobody else.
 func resolveSelf(userName, groupName string) (*account, error) {
 	a := &account{uid: os.Geteuid(), gid: os.Getegid()}
-	if rootWaits() {
+	if canRegainRoot() {
 		return nil, fmt.Errorf("daemonize: we run as uid %d, but the real or saved uid is root's, which would come back: %w; give up all three, or start as root", a.uid, fs.ErrPermission)
 	}
 	refuse := func(what string) error {
@@ -324,7 +275,7 @@ func (a *account) become(allowNewPrivs bool) error {
 		return err
 	}
 	if a.uid != 0 {
-		if err := refuseSurvivors(allowNewPrivs); err != nil {
+		if err := checkCapabilitiesClear(allowNewPrivs); err != nil {
 			return err
 		}
 	}
@@ -339,13 +290,13 @@ func (a *account) become(allowNewPrivs bool) error {
 	if err := a.environment(); err != nil {
 		return err
 	}
-	if err := a.prove(!allowNewPrivs); err != nil {
+	if err := a.verify(!allowNewPrivs); err != nil {
 		return fmt.Errorf("not proved, so the process must end: %w", err)
 	}
 	if a.uid == 0 {
 		return nil
 	}
-	return a.regain()
+	return a.tryRegainRoot()
 }
 
 // refused names the capability that a call wants, or the mapping that it
@@ -378,7 +329,7 @@ func (a *account) environment() error {
 
 // regain tries to become root again, every way that a capability or a saved
 // id would allow; each must fail. One thread tries: prove has shown that all are alike.
-func (a *account) regain() error {
+func (a *account) tryRegainRoot() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	const end = "not proved, so the process must end: %s brought back what root had"

@@ -2,9 +2,9 @@
 
 package daemonize
 
-// The calls that change every thread, by way of cdaemon.c.
+// The calls that change every thread, by way of setxid_musl.c.
 
-// #include "cdaemon.h"
+// #include "setxid_musl.h"
 import "C"
 
 import (

@@ -57,17 +57,17 @@ func rawCall(nr uintptr, id int) error {
 	return nil
 }
 
-// rootWaits is true if a process that is not root can be so at any time.
-func rootWaits() bool {
+// canRegainRoot is true if a process that is not root can be so at any time.
+func canRegainRoot() bool {
 	real, _, saved := unix.Getresuid()
 	return real == 0 || saved == 0
 }
 
-// refuseSurvivors refuses to start what capabilities(7) says would not end:
+// checkCapabilitiesClear refuses to start what capabilities(7) says would not end:
 // with these securebits a setuid leaves the capabilities as they are, and
 // inheritable ones come back with the next program whose file has them,
 // unless no_new_privs forbids that. The ambient ones the kernel clears.
-func refuseSurvivors(allowNewPrivs bool) error {
+func checkCapabilitiesClear(allowNewPrivs bool) error {
 	bits, err := unix.PrctlRetInt(unix.PR_GET_SECUREBITS, 0, 0, 0, 0)
 	if err != nil {
 		return os.NewSyscallError("prctl PR_GET_SECUREBITS", err)
@@ -177,15 +177,15 @@ func want(status map[string]string, key, value string) error {
 
 // prove reads back who every thread is. Without /proc, only the calling
 // thread can be asked; the calls above have changed all or failed.
-func (a *account) prove(noNewPrivs bool) error {
-	err := everyThread(func(status map[string]string) error { return a.proveStatus(status, noNewPrivs) })
+func (a *account) verify(noNewPrivs bool) error {
+	err := everyThread(func(status map[string]string) error { return a.verifyStatus(status, noNewPrivs) })
 	if errors.Is(err, fs.ErrNotExist) {
-		return a.proveSelf(noNewPrivs)
+		return a.verifySelf(noNewPrivs)
 	}
 	return err
 }
 
-func (a *account) proveStatus(status map[string]string, noNewPrivs bool) error {
+func (a *account) verifyStatus(status map[string]string, noNewPrivs bool) error {
 	four := func(id int) string { return strings.TrimSuffix(strings.Repeat(strconv.Itoa(id)+" ", 4), " ") }
 	if err := want(status, "Uid", four(a.uid)); err != nil {
 		return err
@@ -226,7 +226,7 @@ func (a *account) proveStatus(status map[string]string, noNewPrivs bool) error {
 	return nil
 }
 
-func (a *account) proveSelf(noNewPrivs bool) error {
+func (a *account) verifySelf(noNewPrivs bool) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if r, e, s := unix.Getresuid(); r != a.uid || e != a.uid || s != a.uid {

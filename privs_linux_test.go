@@ -511,14 +511,14 @@ var _ = testbed.Helper("half", func() {
 		check(errors.Join(sysSetresgid(7002, 7002, 7002), sysSetresuid(7001, 7001, 7001)))
 	case "no new privs":
 		check(errors.Join(sysSetgroups(a.groups), sysSetresgid(7002, 7002, 7002), sysSetresuid(7001, 7001, 7001)))
-		check(a.prove(false))
+		check(a.verify(false))
 	}
-	fmt.Printf("%v; %v; ", a.prove(true), a.proveSelf(true))
+	fmt.Printf("%v; %v; ", a.verify(true), a.verifySelf(true))
 	if os.Args[1] == "one thread" {
 		fmt.Println("libc would abort over threads that disagree")
 		return
 	}
-	fmt.Println(a.regain())
+	fmt.Println(a.tryRegainRoot())
 })
 
 func TestProofNoticesHalfADrop(t *testing.T) {

@@ -26,18 +26,18 @@ func setIDs(uid, gid int, groups []int) error {
 	return nil
 }
 
-// rootWaits is true if a process that is not root can be so at any time, as
+// canRegainRoot is true if a process that is not root can be so at any time, as
 // far as can be seen.
-func rootWaits() bool { return syscall.Getuid() == 0 }
+func canRegainRoot() bool { return syscall.Getuid() == 0 }
 
-// refuseSurvivors: only Linux has capabilities that could survive.
-func refuseSurvivors(allowNewPrivs bool) error { return nil }
+// checkCapabilitiesClear: only Linux has capabilities that could survive.
+func checkCapabilitiesClear(allowNewPrivs bool) error { return nil }
 
 // setNoNewPrivs: only Linux has no_new_privs.
 func setNoNewPrivs() error { return nil }
 
 // prove reads back who we are.
-func (a *account) prove(noNewPrivs bool) error {
+func (a *account) verify(noNewPrivs bool) error {
 	if r, e := syscall.Getuid(), syscall.Geteuid(); r != a.uid || e != a.uid {
 		return fmt.Errorf("uids are %d %d, not %d", r, e, a.uid)
 	}

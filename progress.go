@@ -28,8 +28,8 @@ type progress struct {
 	text string
 }
 
-// progressPatience is how long people wait without wondering.
-const progressPatience = time.Second
+// progressDelay is how long people wait without wondering.
+const progressDelay = time.Second
 
 func newProgress(name string) *progress {
 	size, err := unix.IoctlGetWinsize(2, unix.TIOCGWINSZ)
@@ -68,7 +68,7 @@ func (p *progress) end() {
 
 func (p *progress) show() {
 	defer close(p.gone)
-	tick := time.NewTicker(progressPatience)
+	tick := time.NewTicker(progressDelay)
 	defer tick.Stop()
 	// No escape sequences: blanks work on every terminal.
 	blank := ""

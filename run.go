@@ -19,12 +19,13 @@ import (
 type foreground struct{ *notifier }
 
 func (foreground) stage(string) {}
-func (f foreground) ready()     { f.send("READY=1") }
+
+func (f foreground) ready() { f.send("READY=1") }
 
 // run is the daemon in this process: every step of start but those that
 // detach it.
 func (s *service) run() error {
-	if _ = standDown(nil); isDaemon() {
+	if _ = declineStart(nil); isDaemon() {
 		return errSecondCall
 	}
 	if boot.state == bootRefused {
@@ -39,16 +40,16 @@ func (s *service) run() error {
 	if s.notify, err = newNotifier(); err != nil {
 		s.notices = append(s.notices, err.Error())
 	}
-	s.options |= LOG_PERROR
+	s.config.SyslogOptions |= LOG_PERROR
 	if stderrIsJournal() {
-		s.options &^= LOG_PERROR // journald has it already, from syslog
+		s.config.SyslogOptions &^= LOG_PERROR // journald has it already, from syslog
 	}
 	if err := os.Chdir("/"); err != nil {
 		return err
 	}
 	defer s.notify.close()
 	defer s.ignoreSignals()
-	return s.serve(foreground{s.notify})
+	return s.runDaemon(foreground{s.notify})
 }
 
 // stderrIsJournal is true where systemd reads our standard error: see
@@ -92,8 +93,8 @@ func (s *service) untilReady() (over func()) {
 		select {
 		case <-signals:
 			s.notify.stopping()
-			tell(LOG_ERR, errToldToStop.Error())
-			s.letGo()
+			logNotice(LOG_ERR, errToldToStop.Error())
+			s.releasePidfile()
 			os.Exit(exitFailed)
 		case <-done:
 		}

@@ -1,4 +1,4 @@
-//go:build daemonizestops
+//go:build daemonizefailpoint
 
 package daemonize
 
@@ -44,7 +44,7 @@ func startStopped(t *testing.T, stage string) (launcher *exec.Cmd, stderr *bytes
 	require.NoError(t, os.Chmod("/run/stopped", 0o777)) // for one that has dropped, too
 	const file = "/run/stopped/pid"
 	_ = os.Remove(file)
-	launcher, stderr = serviceCommand("start", "DAEMONIZE_STOP="+stage, "DAEMONIZE_STOPPED="+file), new(bytes.Buffer)
+	launcher, stderr = serviceCommand("start", "DAEMONIZE_FAILPOINT="+stage, "DAEMONIZE_FAILPOINT_FILE="+file), new(bytes.Buffer)
 	launcher.Stderr = stderr
 	require.NoError(t, launcher.Start())
 	testbed.Eventually(t, func() bool {

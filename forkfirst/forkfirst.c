@@ -136,18 +136,18 @@ static void launch(int fd)
 
 	while (receive(fd, &f, sizeof f) == 0 && receive(fd, words, f.len) == 0) {
 		switch (f.kind) {
-		case 'b': /* it is there */
+		case CD_BOOTED: /* it is there */
 			pid = f.num;
 			break;
-		case 's': /* how far it has come */
+		case CD_STAGE: /* how far it has come */
 			size = f.len;
 			break;
-		case 'o': /* not a daemon: it speaks for itself */
+		case CD_NOT_DAEMON: /* not a daemon: it speaks for itself */
 			own = 1;
 			break;
-		case 'r': /* ready */
+		case CD_READY: /* ready */
 			_exit(0);
-		case 'e': /* it has said why not */
+		case CD_FAILED: /* it has said why not */
 			_exit(f.code);
 		}
 	}

@@ -6,8 +6,8 @@ package daemonize
 
 import "golang.org/x/sys/unix"
 
-// madeBy is true if fd is a socket at all: these systems do not tell whose.
-func madeBy(fd, _ int) bool {
+// peerIs is true if fd is a socket at all: these systems do not tell whose.
+func peerIs(fd, _ int) bool {
 	_, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	return err == nil
 }

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// madeBy is true if pid made the other end of the socket.
-func madeBy(fd, pid int) bool {
+// peerIs is true if pid made the other end of the socket.
+func peerIs(fd, pid int) bool {
 	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	return err == nil && int(peer.Pid) == pid
 }

@@ -1,4 +1,4 @@
-//go:build unix && daemonizestops
+//go:build unix && daemonizefailpoint
 
 package daemonize
 
@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// stopAt stays at the stage that DAEMONIZE_STOP names until somebody kills
-// us, and tells the file DAEMONIZE_STOPPED who we are.
-func stopAt(stage string) {
-	if os.Getenv("DAEMONIZE_STOP") != stage {
+// failpoint stays at the stage that DAEMONIZE_FAILPOINT names until somebody kills
+// us, and tells the file DAEMONIZE_FAILPOINT_FILE who we are.
+func failpoint(stage string) {
+	if os.Getenv("DAEMONIZE_FAILPOINT") != stage {
 		return
 	}
-	file := os.Getenv("DAEMONIZE_STOPPED")
+	file := os.Getenv("DAEMONIZE_FAILPOINT_FILE")
 	if err := os.WriteFile(file+"~", fmt.Append(nil, os.Getpid()), 0o600); err != nil {
 		panic(err)
 	}

@@ -2,7 +2,7 @@
 
 package daemonize
 
-// What notify_linux.go has, on other systems.
+// What systemd_linux.go has, on other systems.
 
 // monotonic: only systemd asks for it.
 func monotonic() []string { return nil }

@@ -2,17 +2,97 @@
 
 package daemonize
 
-// The launcher's wait for the daemon's report.
+// The launcher: it runs the copy that becomes the daemon and waits for its report.
 
 import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"slices"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// mayLaunch refuses processes whose copy could not become a daemon.
+func mayLaunch() error {
+	switch err := boot.err(); {
+	case err != nil:
+		return err
+	case detached.Load():
+		return errSecondCall
+	case os.Getpid() == 1:
+		return errors.New("daemonize: this is PID 1, the init of a container, which ends when it ends: stay in the foreground (the command run)")
+	case secureMode():
+		return &fs.PathError{Op: "daemonize", Path: "set-user-ID or set-group-ID program, or one with file capabilities, see getcap(8) (its caller could choose what becomes a daemon: start it as that user instead, or as root with PrivilegedAction)", Err: unix.EPERM}
+	}
+	return nil
+}
+
+// launch starts the copy of this program that becomes the daemon and waits
+// for its verdict; nil means that it is ready. watch hears how far it has come.
+func launch(noclose bool, watch func(stage string)) error {
+	if err := mayLaunch(); err != nil {
+		return err
+	}
+	report, theirs, err := reportPair()
+	if err != nil {
+		return fmt.Errorf("daemonize: start: %w", err)
+	}
+	defer report.Close()
+	defer theirs.Close()
+	if noclose {
+		if err := sendStdio(report); err != nil {
+			return fmt.Errorf("daemonize: start: %w", err)
+		}
+	}
+	stderr, theirStderr, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("daemonize: start: %w", err)
+	}
+	defer stderr.Close()
+	defer theirStderr.Close()
+	null, err := openNull()
+	if err != nil {
+		return fmt.Errorf("daemonize: start: %w", err)
+	}
+	defer null.Close()
+	// The daemon must not have what we were started with.
+	if err := setCloseOnExec(); err != nil {
+		return fmt.Errorf("daemonize: start: cannot keep our descriptors from the daemon: %w", err)
+	}
+	exe, err := executable()
+	if err != nil {
+		return fmt.Errorf("daemonize: start: cannot find this program to run it again: %w", err)
+	}
+	child, err := os.StartProcess(exe, origin.args, &os.ProcAttr{
+		Dir: originDir(),
+		// Position 3 is the descriptor that the marker names.
+		Env:   append(slices.Clip(origin.env), fmt.Sprintf("%s=%d:%d", marker, os.Getpid(), 3)),
+		Files: []*os.File{null, null, theirStderr, theirs},
+	})
+	if err != nil {
+		hint := "is /proc mounted, and the number of processes below ulimit -u?"
+		if errors.Is(err, unix.EACCES) {
+			hint = "is its file system mounted noexec?"
+		}
+		return fmt.Errorf("daemonize: start: cannot run this program again (%s): %w", hint, err)
+	}
+	theirs.Close()
+	theirStderr.Close()
+	return await(report, stderr, child, watch)
+}
+
+// originDir is the directory to start the copy in: "" where it is ours.
+func originDir() string {
+	if now, err := syscall.Getwd(); err == nil && now == origin.dir {
+		return ""
+	}
+	return origin.dir
+}
 
 // reportPair makes the two ends: the launcher's, and the one that the copy
 // is to inherit. A socket pair, not a pipe: the daemon can wait on its end
@@ -24,66 +104,6 @@ func reportPair() (ours, theirs *os.File, err error) {
 	}
 	return pollable(fds[0], "report"), os.NewFile(uintptr(fds[1]), "report"), nil
 }
-
-// sendStdio leaves our standard descriptors in the socket, for noclose: the
-// copy is started without, lest its early output show twice.
-func sendStdio(report *os.File) error {
-	conn, err := report.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var sent error
-	err = conn.Write(func(fd uintptr) bool {
-		sent = unix.Sendmsg(int(fd), []byte{0}, unix.UnixRights(0, 1, 2), nil, 0)
-		return true
-	})
-	return os.NewSyscallError("sendmsg", errors.Join(err, sent))
-}
-
-// receiveStdio puts them back in their places.
-func receiveStdio(report *os.File) error {
-	conn, err := report.SyscallConn()
-	if err != nil {
-		return err
-	}
-	oob := make([]byte, unix.CmsgSpace(3*4))
-	var n int
-	var failed error
-	err = conn.Control(func(fd uintptr) {
-		_, n, _, _, failed = unix.Recvmsg(int(fd), make([]byte, 1), oob, unix.MSG_DONTWAIT)
-	})
-	if err := errors.Join(err, failed); err != nil {
-		return fmt.Errorf("cannot get the standard descriptors back from the launcher (did it call with noclose, too?): %w", err)
-	}
-	messages, err := unix.ParseSocketControlMessage(oob[:n])
-	if err != nil || len(messages) != 1 {
-		return fmt.Errorf("the launcher sent no standard descriptors: %w", errors.Join(err, unix.EPROTO))
-	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil || len(fds) != 3 {
-		return fmt.Errorf("the launcher sent %d standard descriptors: %w", len(fds), errors.Join(err, unix.EPROTO))
-	}
-	for i, fd := range fds {
-		if err := dup2(fd, i); err != nil {
-			return os.NewSyscallError("dup2", err)
-		}
-		unix.Close(fd)
-	}
-	return nil
-}
-
-// StartError is why a start failed, as its launcher saw it. [Service.Start] and
-// [Service.Restart] return it, and [Service.Run] for a PrivilegedAction that
-// failed.
-type StartError struct {
-	Reason   string // what was attempted, on what, and why it failed
-	PID      int    // of the daemon that failed; 0: it never came to be
-	Stderr   []byte // what it wrote to standard error, the first 64 KiB
-	ExitCode int    // of the LSB's: 1 failed, 4 not permitted, 6 not configured
-}
-
-// Error is the reason, without Stderr.
-func (e *StartError) Error() string { return e.Reason }
 
 // await is the launcher's wait for the verdict. A nil error means ready.
 func await(report, stderr *os.File, child *os.Process, watch func(stage string)) error {

@@ -1,0 +1,165 @@
+//go:build unix
+
+package daemonize
+
+// Config: a service's fields, their checks and their defaults.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Config holds the arguments of pydaemonize's serviced. A nil *Config and
+// the zero value mean the defaults.
+type Config[T any] struct {
+	// PrivilegedAction runs in the daemon before the privileges are dropped,
+	// to bind a low port, say. Its result goes to the action. It may take as
+	// long as it needs. An error or a panic ends the start and reaches the
+	// terminal; the exit code is 1. It must not chroot(2) or unshare the mount
+	// namespace: the pidfile is written after it. nil: the action gets T's zero
+	// value.
+	PrivilegedAction func() (T, error)
+
+	// Name names the daemon in syslog, messages and the pidfile: 1 to 200
+	// bytes without '/' and control characters. Default: the base name of
+	// os.Args[0], but in a set-user-ID program, whose caller chooses that.
+	Name string
+
+	// User and Group are who the daemon becomes when it is started by root: a
+	// name, or an id in decimal if no name is the same. Default: the user and
+	// the group called Name if there are such, else daemon; where User is set
+	// and Group is not, and no group is called Name, that user's own group. One
+	// that is set but does not exist is an error. Started by anyone else the
+	// daemon stays who it is; a User or Group other than that is an
+	// fs.ErrPermission, exit code 4. With the user come initgroups(3)'s
+	// supplementary groups, and HOME, USER and LOGNAME as a login sets them.
+	// Only "root" or "0" stays root.
+	User, Group string
+
+	// AllowNewPrivileges leaves no_new_privs (prctl(2)) unset. By default the
+	// drop sets it on Linux, on every thread, for good, so that no set-user-ID
+	// program that the daemon runs, such as sudo or ping, gives anything back.
+	AllowNewPrivileges bool
+
+	// SyslogOptions is a mask of openlog(3)'s LOG_PID, LOG_CONS, LOG_NDELAY,
+	// LOG_ODELAY, LOG_NOWAIT and LOG_PERROR. 0: none. Any other bit is an
+	// error of New.
+	SyslogOptions Option
+
+	// SyslogFacility is for messages without a facility. 0: LOG_DAEMON, so
+	// LOG_KERN cannot be had. What is no facility leaves LOG_USER.
+	SyslogFacility Priority
+
+	// PidfileDirectory is an absolute path. It must belong to root or to the
+	// user who starts the daemon, and not be writable by others (for root, nor
+	// by its group), unless it is sticky, as /tmp is; else the start is refused,
+	// exit code 6. Default: /var/run.
+	PidfileDirectory string
+
+	// StopTimeout is the time between SIGTERM and SIGKILL. 0: 4 seconds.
+	// Negative is an error of New.
+	StopTimeout time.Duration
+
+	// Umask is the daemon's umask(2). 0: 022; an action that wants 0 calls
+	// umask(2). More than the nine permission bits is an error of New.
+	Umask os.FileMode
+
+	// Reload runs on SIGHUP, as the user that the daemon has become, one call
+	// at a time, beside the action, whose context it gets. Its error or panic is
+	// logged and does not end the daemon. nil: SIGHUP is ignored.
+	Reload func(context.Context) error
+
+	// RespawnDelay is the pause before an action that failed or panicked is
+	// run again, with the same result of PrivilegedAction: hdaemonize's
+	// behaviour, which waits 5 seconds. It does not run again after nil, after
+	// an error that [Fatal] has marked, nor once it was told to stop. 0: it is
+	// not run again. Negative is an error of New.
+	RespawnDelay time.Duration
+}
+
+// settings are a Config without its type parameter and PrivilegedAction.
+type settings = Config[struct{}]
+
+// settings copies all fields but PrivilegedAction.
+func (c *Config[T]) settings() settings {
+	return settings{
+		Name: c.Name, User: c.User, Group: c.Group,
+		AllowNewPrivileges: c.AllowNewPrivileges,
+		SyslogOptions:      c.SyslogOptions,
+		SyslogFacility:     c.SyslogFacility,
+		PidfileDirectory:   c.PidfileDirectory,
+		StopTimeout:        c.StopTimeout,
+		Umask:              c.Umask,
+		Reload:             c.Reload,
+		RespawnDelay:       c.RespawnDelay,
+	}
+}
+
+// complete checks the fields and sets the defaults.
+func (c *Config[T]) complete() error {
+	if c.Name == "" {
+		if setUserID() {
+			return errCallersName
+		}
+		c.Name = programName()
+	}
+	if err := checkName(c.Name); err != nil {
+		return err
+	}
+	if c.PidfileDirectory == "" {
+		c.PidfileDirectory = "/var/run"
+	}
+	if c.StopTimeout == 0 {
+		c.StopTimeout = 4 * time.Second
+	}
+	if c.Umask == 0 {
+		c.Umask = 0o022
+	}
+	if c.SyslogFacility == 0 {
+		c.SyslogFacility = LOG_DAEMON
+	}
+	const known = LOG_PID | LOG_CONS | LOG_NDELAY | LOG_ODELAY | LOG_NOWAIT | LOG_PERROR
+	switch {
+	case !filepath.IsAbs(c.PidfileDirectory):
+		return badConfig("PidfileDirectory %q is not an absolute path: the daemon's working directory is /", c.PidfileDirectory)
+	case c.StopTimeout < 0, c.RespawnDelay < 0:
+		return badConfig("StopTimeout and RespawnDelay cannot be negative")
+	case c.Umask&^0o777 != 0:
+		return badConfig("Umask %#o is more than the nine permission bits", uint32(c.Umask))
+	case c.SyslogOptions&^known != 0:
+		return badConfig("SyslogOptions %#x: only openlog(3)'s LOG_PID, LOG_CONS, LOG_NDELAY, "+
+			"LOG_ODELAY, LOG_NOWAIT and LOG_PERROR are known", int(c.SyslogOptions))
+	}
+	return nil
+}
+
+func badConfig(format string, args ...any) error {
+	return &configError{fmt.Errorf("daemonize: "+format, args...)}
+}
+
+// errCallersName: stop would remove the pidfile of whatever daemon the caller likes.
+var errCallersName = &configError{errors.New("daemonize: a set-user-ID or set-group-ID program has no name but the one that its caller chooses: set Name")}
+
+// checkName refuses what cannot name a file and a syslog tag.
+func checkName(name string) error {
+	bad := func(why string) error {
+		return &configError{fmt.Errorf("daemonize: the daemon's name %.40q %s: set Name to 1 to 200 bytes without '/' and control characters", name, why)}
+	}
+	switch {
+	case name == "" || name == "." || name == "..":
+		return bad("names no file")
+	case len(name) > 200:
+		return bad("is too long")
+	case strings.ContainsRune(name, '/'):
+		return bad("contains '/'")
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return bad("contains a control character")
+	}
+	return nil
+}

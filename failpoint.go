@@ -1,0 +1,7 @@
+//go:build unix && !daemonizefailpoint
+
+package daemonize
+
+// failpoint does nothing but in tests that are built with the tag
+// daemonizefailpoint: they kill a daemon at a stage of its start.
+func failpoint(string) {}
