@@ -5,7 +5,6 @@ package daemonize
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -20,7 +19,7 @@ import (
 // TestWithoutPidfdTheProofComesBeforeTheKill: the pid in a file that nobody
 // has locked is not signalled.
 func TestWithoutPidfdTheProofComesBeforeTheKill(t *testing.T) {
-	sleeper := exec.Command("sleep", "1004")
+	sleeper := testbed.Program("sleep", "1004")
 	require.NoError(t, sleeper.Start())
 	defer func() { _, _ = sleeper.Process.Kill(), sleeper.Wait() }()
 	path := filepath.Join(private(t), "x.pid")
@@ -90,7 +89,7 @@ func TestListOfLocksIsNotBelievedOfALaterProcess(t *testing.T) {
 		return
 	}
 	const path = "/run/svc.pid"
-	c := exec.Command(testbed.Package(t, "flock", "util-linux"), "-x", "-n", path, "sleep", "1005")
+	c := testbed.Program(testbed.Package(t, "flock", "util-linux"), "-x", "-n", path, "sleep", "1005")
 	require.NoError(t, os.WriteFile(path, nil, 0o600))
 	require.NoError(t, c.Start())
 	pid := c.Process.Pid

@@ -140,7 +140,7 @@ func TestRunTellsOfANotifySocketThatIsNoUse(t *testing.T) {
 // is only known in the process itself.
 func activated(pid string, env ...string) *exec.Cmd {
 	run := testdaemon.Command("run", env...)
-	c := exec.Command("/bin/sh", append([]string{"-c", `LISTEN_PID=` + pid + ` exec "$@"`, "sh", run.Path}, run.Args[1:]...)...)
+	c := testbed.Program("/bin/sh", append([]string{"-c", `LISTEN_PID=` + pid + ` exec "$@"`, "sh", run.Path}, run.Args[1:]...)...)
 	c.Env = run.Env
 	return c
 }

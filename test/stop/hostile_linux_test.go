@@ -165,7 +165,7 @@ func TestWithoutPtraceALaterProcessIsNotStopped(t *testing.T) {
 	if !testbed.IsolateRoot(t) {
 		return
 	}
-	c := exec.Command(testbed.Package(t, "flock", "util-linux"), "-x", "-n", testdaemon.Pidfile, "sleep", "1005")
+	c := testbed.Program(testbed.Package(t, "flock", "util-linux"), "-x", "-n", testdaemon.Pidfile, "sleep", "1005")
 	require.NoError(t, os.WriteFile(testdaemon.Pidfile, nil, 0o600))
 	require.NoError(t, c.Start())
 	pid := c.Process.Pid
@@ -255,7 +255,7 @@ func TestPidfileLeftReadableIsNobodysToLock(t *testing.T) {
 
 	for _, how := range []string{"-s", "-x"} {
 		require.NoError(t, os.WriteFile(testdaemon.Pidfile, []byte("640"), 0o644))
-		c := exec.Command(flock, how, "-n", testdaemon.Pidfile, "sh", "-c", "echo locked; sleep 1006")
+		c := testbed.Program(flock, how, "-n", testdaemon.Pidfile, "sh", "-c", "echo locked; sleep 1006")
 		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		out, err := c.StdoutPipe()
 		require.NoError(t, err)
