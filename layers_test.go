@@ -132,8 +132,8 @@ func TestEveryFileSaysWhatItIsFor(t *testing.T) {
 	}
 }
 
-// TestNothingNeedsTheWorkshop: what tests need is in the project.
-func TestNothingNeedsTheWorkshop(t *testing.T) {
+// TestTestsNeedNothingOutsideTheModule: what tests need is in the project.
+func TestTestsNeedNothingOutsideTheModule(t *testing.T) {
 	names, err := filepath.Glob("*_test.go")
 	require.NoError(t, err)
 	for _, name := range names {

@@ -16,9 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestWithoutPidfdTheProofComesBeforeTheKill: the pid in a file that nobody
+// TestSignalWithoutPidfdChecksTheLockFirst: the pid in a file that nobody
 // has locked is not signalled.
-func TestWithoutPidfdTheProofComesBeforeTheKill(t *testing.T) {
+func TestSignalWithoutPidfdChecksTheLockFirst(t *testing.T) {
 	sleeper := testbed.Program("sleep", "1004")
 	require.NoError(t, sleeper.Start())
 	defer func() { _, _ = sleeper.Process.Kill(), sleeper.Wait() }()
@@ -32,8 +32,8 @@ func TestWithoutPidfdTheProofComesBeforeTheKill(t *testing.T) {
 	assert.True(t, testbed.Alive(sleeper.Process.Pid))
 }
 
-// TestWhoTidiesIsNotTakenForADaemon: stop has the file locked while it removes it.
-func TestWhoTidiesIsNotTakenForADaemon(t *testing.T) {
+// TestStopThatRemovesAStalePidfileIsNotTheDaemon: stop has the file locked while it removes it.
+func TestStopThatRemovesAStalePidfileIsNotTheDaemon(t *testing.T) {
 	path := filepath.Join(private(t), "x.pid")
 	require.NoError(t, os.WriteFile(path, nil, 0o600))
 	f, err := openPidfile(path, os.O_RDONLY|os.O_APPEND)
@@ -54,9 +54,9 @@ func TestWhoTidiesIsNotTakenForADaemon(t *testing.T) {
 	p.remove()
 }
 
-// TestManyLocksAreOneLook: the claim taken, whoever looks for a removed pidfile
+// TestSearchForARemovedPidfileReadsEachProcessOnce: the claim taken, whoever looks for a removed pidfile
 // reads the descriptors of each process once, however many locks it has.
-func TestManyLocksAreOneLook(t *testing.T) {
+func TestSearchForARemovedPidfileReadsEachProcessOnce(t *testing.T) {
 	if !testbed.Isolate(t) {
 		return
 	}

@@ -99,8 +99,8 @@ func TestRunNotifiesItsSupervisor(t *testing.T) {
 	}
 }
 
-// TestSupervisorThatHangsHoldsNobodyUp: its queue is full, and it reads nothing.
-func TestSupervisorThatHangsHoldsNobodyUp(t *testing.T) {
+// TestSupervisorThatReadsNothingDoesNotBlockRun: its queue is full, and it reads nothing.
+func TestSupervisorThatReadsNothingDoesNotBlockRun(t *testing.T) {
 	if !testbed.IsolateIfRoot(t) {
 		return
 	}

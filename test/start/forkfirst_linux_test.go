@@ -238,7 +238,7 @@ var _ = testbed.Helper("cannot-setsid", func() {
 	testbed.ExecHelper(os.Args[1:])
 })
 
-func TestForkFirstInDoubtTakesTheOrdinaryWay(t *testing.T) {
+func TestForkFirstFallsBackToReexecution(t *testing.T) {
 	if !testbed.IsolateBothWays(t) {
 		return
 	}

@@ -46,7 +46,7 @@ var _ = testbed.Helper("forger", func() {
 	testbed.UntilTerm()
 })
 
-func TestForgedHolderIsNotBelieved(t *testing.T) {
+func TestAnotherUsersRemovedPidfileIsNotBelieved(t *testing.T) {
 	if !testbed.IsolateRoot(t) {
 		return
 	}
@@ -211,9 +211,9 @@ var _ = testbed.Helper("flipper", func() {
 	}
 })
 
-// TestFlippedDescriptorsAreLookedAtOnce: neither do root's verbs open what a
+// TestDescriptorsThatChangeUnderALookAreNotBelieved: neither do root's verbs open what a
 // stranger puts there between two looks, nor believe two halves of a truth.
-func TestFlippedDescriptorsAreLookedAtOnce(t *testing.T) {
+func TestDescriptorsThatChangeUnderALookAreNotBelieved(t *testing.T) {
 	for _, what := range []string{"a FIFO", "a locked file"} {
 		t.Run(what, func(t *testing.T) {
 			if !testbed.IsolateRoot(t) {
@@ -242,8 +242,8 @@ func TestFlippedDescriptorsAreLookedAtOnce(t *testing.T) {
 	}
 }
 
-// TestPidfileLeftReadableIsNobodysToLock: who may read a file may lock it.
-func TestPidfileLeftReadableIsNobodysToLock(t *testing.T) {
+// TestPidfileThatOthersMayLockIsMadePrivate: who may read a file may lock it.
+func TestPidfileThatOthersMayLockIsMadePrivate(t *testing.T) {
 	if !testbed.IsolateRoot(t) {
 		return
 	}
@@ -278,7 +278,7 @@ func TestPidfileLeftReadableIsNobodysToLock(t *testing.T) {
 	}
 }
 
-func TestEndlessCrashFileHoldsNoStartUp(t *testing.T) {
+func TestHugeCrashFileDoesNotDelayAStart(t *testing.T) {
 	if !testbed.IsolateRoot(t) {
 		return
 	}
@@ -297,7 +297,7 @@ var _ = testbed.Helper("half-dropped", func() {
 	fmt.Println(daemonize.DropPrivileges("", ""))
 })
 
-func TestSavedRootIsNoUnprivilegedProcess(t *testing.T) {
+func TestDropPrivilegesRefusesASavedRoot(t *testing.T) {
 	if !testbed.IsolateRoot(t) {
 		return
 	}

@@ -83,7 +83,7 @@ func TestWhatIsNoPidfileIsRefusedByName(t *testing.T) {
 	}
 }
 
-func TestRunThatTakesNoPidfile(t *testing.T) {
+func TestStartFailsWhereNoPidfileCanBe(t *testing.T) {
 	for _, c := range []struct {
 		name, says string
 		code       int
