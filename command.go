@@ -113,7 +113,7 @@ func (s *service) start(p *progress) error {
 	if forkedFirst() {
 		os.Exit(s.startInDaemon(p))
 	}
-	return launch(false, p.lastSeen)
+	return launch(false, 0, p.lastSeen)
 }
 
 func (s *service) stop() error {

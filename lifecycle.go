@@ -22,7 +22,7 @@ import (
 // startInDaemon is Start in the daemon; it returns the exit code. p is nil but in one
 // that forked first.
 func (s *service) startInDaemon(p *progress) int {
-	reporter, err := attach(s.config.Name, false, false, func() {
+	reporter, err := attach(s.config.Name, false, false, false, func() {
 		s.releasePidfile()
 		os.Exit(exitFailed)
 	})
@@ -41,7 +41,7 @@ func (s *service) startInDaemon(p *progress) int {
 // startReporter is where a start reports to: the launcher, or in run a supervisor.
 type startReporter interface {
 	stage(how string)
-	ready()
+	ready(context.Context)
 }
 
 // runDaemon is the life of the daemon: from the lock to the last message.
@@ -117,7 +117,7 @@ func (s *service) runDaemon(reporter startReporter) (err error) {
 	if ctx.Err() != nil {
 		return errToldToStop
 	}
-	reporter.ready()
+	reporter.ready(ctx)
 	go s.serveReloads(ctx, hangups) // not before the drop: Reload is not for root to run
 	return s.runAction(ctx)
 }

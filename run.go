@@ -5,6 +5,7 @@ package daemonize
 // The verb run: the daemon in the foreground.
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,7 +21,7 @@ type foreground struct{ *notifier }
 
 func (foreground) stage(string) {}
 
-func (f foreground) ready() { f.send("READY=1") }
+func (f foreground) ready(context.Context) { f.send("READY=1") }
 
 // run is the daemon in this process: every step of start but those that
 // detach it.
