@@ -21,7 +21,7 @@ import (
 // rooms are the files by what they are for, and floors the rooms' heights:
 // calls go down only, and rooms of one floor do not call each other.
 var rooms = map[string]string{
-	"service":  "service config command lifecycle run crash systemd systemd_linux systemd_other progress",
+	"service":  "service config command lifecycle goroutine run crash systemd systemd_linux systemd_other progress",
 	"daemon":   "daemon launcher forkfirst",
 	"pidfile":  "pidfile holder pidfile_linux pidfile_other status",
 	"privs":    "privs privs_linux privs_other",
