@@ -182,7 +182,7 @@ static void stay(int fd)
 {
 	int ends[2], i;
 	pid_t child, pid;
-	siginfo_t how;
+	siginfo_t how = { 0 };
 
 	if (pipe2(ends, O_CLOEXEC) != 0)
 		return;
@@ -201,10 +201,16 @@ static void stay(int fd)
 			(void)setsid(); /* the terminal's signals are for the launcher */
 			if (read(ends[0], &pid, sizeof pid) != sizeof pid)
 				pid = child;
-			/* WNOWAIT: until we end, nobody else gets the daemon's pid. */
-			while (waitid(P_PID, (id_t)pid, &how, WEXITED | WNOWAIT) != 0)
-				if (errno != EINTR)
+			/* WNOWAIT: until we end, nobody else gets the daemon's pid. It becomes our
+			 * child when what daemon(3) and the second fork left has ended. */
+			while (waitid(P_PID, (id_t)pid, &how, WEXITED | WNOWAIT) != 0) {
+				if (errno == EINTR)
+					continue;
+				if (errno != ECHILD || (waitid(P_ALL, 0, &how, WEXITED) != 0 && errno != EINTR))
 					_exit(1);
+				if (how.si_pid == pid)
+					break;
+			}
 			end_like(&how);
 		}
 		(void)prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);

@@ -271,8 +271,11 @@ func killLate(report *os.File, child *os.Process, pid int, staying bool) error {
 		return err
 	}
 	defer daemon.Release()
-	if !isOpen(report) || staying && !isRunning(child) {
+	switch {
+	case !isOpen(report):
 		return nil // it has ended
+	case staying && !isRunning(child):
+		return errors.New("the process that waits for it has been ended, so nothing proves that its pid is still its own")
 	}
 	if err := daemon.Kill(); err != nil {
 		return err
