@@ -263,9 +263,9 @@ func TestStartTimeout(t *testing.T) {
 			log.Forget()
 			began := time.Now()
 			_, stderr := testbed.Run(t, 1, readier(verb, "DO="+do, "START_TIMEOUT=1500ms"))
-			assert.Regexp(t, `the daemon \(pid \d+\) was not ready within 1500ms \(StartTimeout\): it was last seen `+stage+"\n", stderr)
+			assert.Regexp(t, `the daemon \(pid \d+\) was not ready within 1.5s \(StartTimeout\): it was last seen `+stage+"\n", stderr)
 			assert.Less(t, time.Since(began), 8*time.Second)
-			log.WaitFor(t, "was not ready within 1500ms")
+			log.WaitFor(t, "was not ready within 1.5s")
 			testbed.None(t, "readier")
 			if do == "privileged hangs" {
 				assert.NoFileExists(t, "/run/readier.pid", "it removed it itself")
