@@ -113,7 +113,12 @@ func (s *service) start(p *progress) error {
 	if forkedFirst() {
 		os.Exit(s.startInDaemon(p))
 	}
-	return launch(false, p.lastSeen)
+	said, err := launch(false, p.lastSeen)
+	if err == nil {
+		p.end()
+		os.Stderr.Write(said)
+	}
+	return err
 }
 
 func (s *service) stop() error {

@@ -69,7 +69,7 @@ func sysBoot(value string, seen bool) bootResult {
 	if err := reportRaw(m.report, frame{kind: frameBooted, num: int32(os.Getpid())}); err != nil {
 		return refused // the launcher is gone
 	}
-	return bootResult{bootDaemon, m.report}
+	return bootResult{state: bootDaemon, report: m.report}
 }
 
 // stageOne leads a new session, starts stage 2 in it and exits.
