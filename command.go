@@ -155,7 +155,7 @@ func (s *service) mayStart() error {
 }
 
 func (s *service) reload() error {
-	if s.config.Reload == nil {
+	if s.config.Reload == nil && s.config.OutputFile == "" {
 		return errNoReload
 	}
 	h, err := findHolder(s.pidfile, time.Now().Add(s.config.StopTimeout))

@@ -234,6 +234,8 @@ func (s *starter) leaveStderr() error {
 	if err := s.stdio.put(stderr, 2); err != nil || out == nil {
 		return err
 	}
+	defer out.Close()
+	defer stderr.Close()
 	return s.stdio.put(out, 1)
 }
 

@@ -21,7 +21,7 @@ import (
 // rooms are the files by what they are for, and floors the rooms' heights:
 // calls go down only, and rooms of one floor do not call each other.
 var rooms = map[string]string{
-	"service":  "service config command lifecycle run crash systemd systemd_linux systemd_other progress",
+	"service":  "service config command lifecycle output run crash systemd systemd_linux systemd_other progress",
 	"daemon":   "daemon launcher forkfirst",
 	"pidfile":  "pidfile holder pidfile_linux pidfile_other status",
 	"privs":    "privs privs_linux privs_other",
@@ -99,7 +99,7 @@ func TestCallsGoDownAndFewPrintOrExit(t *testing.T) {
 				case what == "os.Exit":
 					assert.Contains(t, []string{"service.go", "command.go", "lifecycle.go", "run.go", "daemon.go", "daemon_nocgo.go"}, name, "%s exits", name)
 				case what == "os.Stdout", what == "os.Stderr", pkg.Name == "fmt" && strings.HasPrefix(n.Sel.Name, "Print"):
-					assert.Contains(t, []string{"service.go", "command.go", "daemon.go", "forkfirst.go", "progress.go", "daemon_nocgo.go"}, name, "%s prints (%s)", name, what)
+					assert.Contains(t, []string{"service.go", "command.go", "output.go", "daemon.go", "forkfirst.go", "progress.go", "daemon_nocgo.go"}, name, "%s prints (%s)", name, what)
 				}
 			}
 			return true

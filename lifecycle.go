@@ -30,6 +30,7 @@ func (s *service) startInDaemon(p *progress) int {
 		return exitFailed // the launcher knows
 	}
 	reporter.onStage, reporter.onVerdict = p.lastSeen, p.end
+	s.output.stdio, reporter.output, reporter.onLine = &reporter.stdio, s.openOutput, s.output.stderrLine
 	err = s.runDaemon(reporter)
 	if err != nil {
 		reporter.fail(exitCode(err), err) // unless it was ready before
@@ -61,13 +62,22 @@ func (s *service) runDaemon(reporter startReporter) (err error) {
 
 	Openlog(s.config.Name, s.config.SyslogOptions, s.config.SyslogFacility)
 	logNotice(LOG_NOTICE, "Starting.")
+	told := context.Background()
 	defer func() {
 		s.notify.stopping()
+		limit := 10 * time.Second
+		if told.Err() != nil {
+			limit = s.config.StopTimeout / 2
+		}
+		idle := logTimeout
+		if s.output.end(limit) != nil {
+			idle /= 4 // it has waited already
+		}
 		if err != nil {
 			logNotice(LOG_ERR, err.Error())
-			s.logged = true
 		}
 		logNotice(LOG_NOTICE, "Exiting.")
+		s.logged = ownLog.flush(idle, limit) == nil && err != nil
 	}()
 	over := sync.OnceFunc(s.untilReady())
 	defer over()
@@ -77,6 +87,9 @@ func (s *service) runDaemon(reporter startReporter) (err error) {
 			s.notices = append(s.notices, "what the Go runtime prints in a crash will not be kept: "+err.Error())
 		}
 		s.crash.Store(crash)
+	}
+	if err := s.openOutputFile(account); err != nil {
+		return err
 	}
 	for _, notice := range s.notices {
 		logNotice(LOG_WARNING, notice)
@@ -96,6 +109,7 @@ func (s *service) runDaemon(reporter startReporter) (err error) {
 	reporter.stage("before it wrote its pidfile")
 	ctx, hangups, stop := s.handleSignals() // from here on stop finds us
 	defer stop()
+	told = ctx
 	over()
 	if lock != nil {
 		err := lock.write(fmt.Sprint(os.Getpid()))
@@ -117,6 +131,8 @@ func (s *service) runDaemon(reporter startReporter) (err error) {
 	if ctx.Err() != nil {
 		return errToldToStop
 	}
+	s.takeLog()
+	_ = ownLog.flush(logTimeout, logTimeout) // before the action's own messages
 	reporter.ready()
 	go s.serveReloads(ctx, hangups) // not before the drop: Reload is not for root to run
 	return s.runAction(ctx)
@@ -174,6 +190,7 @@ func (s *service) serveReloads(ctx context.Context, hangups <-chan struct{}) {
 			return
 		case <-hangups:
 		}
+		s.reopenOutput()
 		if s.config.Reload == nil {
 			continue
 		}
@@ -232,23 +249,4 @@ func recoverPanic(f func() error) error {
 		err = f()
 	}()
 	return <-done
-}
-
-// logTimeout is how long a message of ours may hold us up: a stopped
-// syslogd blocks syslog(3) for ever, and a stop must not wait for it.
-const logTimeout = 250 * time.Millisecond
-
-// logNotice logs a message of the library's own. It is false if that took too long.
-func logNotice(priority Priority, text string) bool {
-	done := make(chan struct{})
-	go func() {
-		Syslog(priority, text)
-		close(done)
-	}()
-	select {
-	case <-done:
-		return true
-	case <-time.After(logTimeout):
-		return false
-	}
 }

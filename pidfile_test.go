@@ -105,7 +105,7 @@ func FuzzAwait(f *testing.F) {
 		defer stderr.Close()
 		child, err := os.FindProcess(os.Getpid()) // Wait fails at once: no child of ours
 		require.NoError(t, err)
-		got := await(ours, stderr, child, func(string) {})
+		_, got := await(ours, stderr, false, child, func(string) {})
 
 		want := false
 		for rest := strings.NewReader(string(sent)); ; {

@@ -49,6 +49,7 @@ func (s *service) run() error {
 	}
 	defer s.notify.close()
 	defer s.ignoreSignals()
+	defer func() { s.giveLogBack() }()
 	return s.runDaemon(foreground{s.notify})
 }
 
@@ -94,6 +95,7 @@ func (s *service) untilReady() (over func()) {
 		case <-signals:
 			s.notify.stopping()
 			logNotice(LOG_ERR, errToldToStop.Error())
+			_ = ownLog.flush(logTimeout, logTimeout)
 			s.releasePidfile()
 			os.Exit(exitFailed)
 		case <-done:

@@ -31,7 +31,8 @@ type service struct {
 	inForeground bool                      // run, not start
 	notify       *notifier                 // in run, if a supervisor asked for it
 	notices      []string                  // to log as soon as there is a log
-	logged       bool                      // runDaemon has logged its error
+	output       *output
+	logged       bool // runDaemon has logged its error
 }
 
 // Serviced is pydaemonize's serviced: it obeys the one verb that the program
@@ -54,6 +55,13 @@ func Serviced[T any](action func(ctx context.Context, privileged T) error, confi
 // The action's context ends on SIGTERM and SIGINT; the action should return
 // then. Whatever it returns, the daemon ends, with exit code 0 after nil
 // and 1 after an error or a panic, which are logged.
+//
+// From ready on, package log's default logger writes to syslog with LOG_NOTICE, and
+// without date and time, unless the program has given it another writer than
+// os.Stderr, or Config.OutputFile is set. With it go package slog's default and
+// net/http's error log. A message is in syslog when log.Print returns, and so is
+// log.Fatal's before the exit, if the syslog daemon takes records: it waits 250 ms
+// for one that does not. In [Service.Run], standard error has it, too.
 func New[T any](action func(context.Context, T) error, config *Config[T]) (*Service[T], error) {
 	var c Config[T]
 	if config != nil {
@@ -69,6 +77,7 @@ func New[T any](action func(context.Context, T) error, config *Config[T]) (*Serv
 		config:     c.settings(),
 		pidfile:    filepath.Join(c.PidfileDirectory, c.Name+".pid"),
 		privileged: func() error { return nil },
+		output:     &output{queue: NewQueue(0)},
 	}
 	var result T
 	if c.PrivilegedAction != nil {

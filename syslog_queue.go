@@ -168,6 +168,13 @@ func (q *Queue) run() {
 	q.running = false
 }
 
+// count is how many messages have been passed on.
+func (q *Queue) count() int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.passed
+}
+
 // moved wakes who waits for progress. The caller holds mu.
 func (q *Queue) moved() {
 	if q.progress != nil {
