@@ -67,6 +67,9 @@ type StartError struct {
 	PID      int    // of the daemon that failed; 0: it never came to be
 	Stderr   []byte // what it wrote to standard error, the first 64 KiB
 	ExitCode int    // of the LSB's: 1 failed, 4 not permitted, 6 not configured
+
+	status int  // the exit status of a daemon that ended without a report, if known
+	atCall bool // it had reached the call that makes it a daemon
 }
 
 // Error is the reason, without Stderr.
@@ -94,10 +97,21 @@ func (e *RunningError) Error() string {
 //lint:ignore ST1005 a sentence, for people
 var ErrNotRunning = errors.New("Could not find PID file to stop. Is the process running?")
 
-// transientError is what is wrong if it stays so: perhaps somebody else just moved.
+// transientError is an error that may pass in moments: perhaps somebody just
+// moved.
 type transientError string
 
 func (e transientError) Error() string { return string(e) }
+
+func isTransient(err error) bool {
+	transient := transientError("")
+	return errors.As(err, &transient)
+}
+
+func isRunningError(err error) bool {
+	running := (*RunningError)(nil)
+	return errors.As(err, &running)
+}
 
 const errRaced transientError = "the pidfile was removed or replaced just now"
 

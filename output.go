@@ -36,10 +36,12 @@ type output struct {
 	log     *logWriter
 }
 
+func newOutput() *output { return &output{queue: NewQueue(0)} }
+
 // openOutputFile opens OutputFile, before the privileges are dropped.
-func (s *service) openOutputFile(owner *account) (err error) {
-	if s.config.OutputFile != "" && !s.inForeground {
-		s.output.file, err = openOutputFile(s.config.OutputFile, owner.uid, owner.gid)
+func (d *daemon) openOutputFile(owner *account) (err error) {
+	if d.config.OutputFile != "" && !d.inForeground {
+		d.output.file, err = openOutputFile(d.config.OutputFile, owner.uid, owner.gid)
 	}
 	return err
 }
@@ -81,12 +83,12 @@ func openOutputFile(path string, uid, gid int) (*os.File, error) {
 }
 
 // open makes what descriptors 1 and 2 become when the daemon is ready.
-func (s *service) openOutput() (out, stderr *os.File, err error) {
-	if !s.config.LogOutput {
-		return s.output.file, s.output.file, nil
+func (d *daemon) openOutput() (out, stderr *os.File, err error) {
+	if !d.config.LogOutput {
+		return d.output.file, d.output.file, nil
 	}
-	if out, err = s.output.pipe(LOG_INFO); err == nil {
-		stderr, err = s.output.pipe(LOG_WARNING)
+	if out, err = d.output.pipe(LOG_INFO); err == nil {
+		stderr, err = d.output.pipe(LOG_WARNING)
 	}
 	if err != nil {
 		err = fmt.Errorf("pipe for standard output and error: %w", err)
@@ -111,14 +113,14 @@ func (o *output) pipe(priority Priority) (*os.File, error) {
 func (o *output) stderrLine(line []byte) { o.queue.syslogBytes(LOG_WARNING, line) }
 
 // reopenOutput opens OutputFile anew, for logrotate(8).
-func (s *service) reopenOutput() {
-	if s.config.OutputFile == "" || s.output.stdio == nil {
+func (d *daemon) reopenOutput() {
+	if d.config.OutputFile == "" || d.output.stdio == nil {
 		return
 	}
-	f, err := openOutputFile(s.config.OutputFile, os.Geteuid(), os.Getegid())
+	f, err := openOutputFile(d.config.OutputFile, os.Geteuid(), os.Getegid())
 	if err == nil {
 		defer f.Close()
-		err = errors.Join(s.output.stdio.put(f, 1), s.output.stdio.put(f, 2))
+		err = errors.Join(d.output.stdio.put(f, 1), d.output.stdio.put(f, 2))
 	}
 	if err != nil {
 		logNotice(LOG_ERR, "it goes on with the old output file: "+err.Error())
@@ -163,20 +165,20 @@ func (w *logWriter) Write(p []byte) (int, error) {
 
 // takeLog takes package log's default logger, if it still writes to standard error.
 // Where that goes to a file, it is left alone.
-func (s *service) takeLog() {
-	if log.Writer() != io.Writer(os.Stderr) || s.config.OutputFile != "" && !s.inForeground {
+func (d *daemon) takeLog() {
+	if log.Writer() != io.Writer(os.Stderr) || d.config.OutputFile != "" && !d.inForeground {
 		return
 	}
 	const dates = log.Ldate | log.Ltime | log.Lmicroseconds | log.LUTC // syslog has its own
-	w := &logWriter{queue: s.output.queue, stuckAt: -1, flags: log.Flags() & dates}
+	w := &logWriter{queue: d.output.queue, stuckAt: -1, flags: log.Flags() & dates}
 	log.SetFlags(log.Flags() &^ dates)
 	log.SetOutput(w)
-	s.output.log = w
+	d.output.log = w
 }
 
 // giveLogBack undoes takeLog, for the caller of Run.
-func (s *service) giveLogBack() {
-	if w := s.output.log; w != nil && log.Writer() == io.Writer(w) {
+func (d *daemon) giveLogBack() {
+	if w := d.output.log; w != nil && log.Writer() == io.Writer(w) {
 		log.SetOutput(os.Stderr)
 		log.SetFlags(log.Flags() | w.flags)
 	}
