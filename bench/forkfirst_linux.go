@@ -11,10 +11,10 @@ import (
 // program is for scale. README.md tells where the time goes.
 
 func init() {
-	benches["forkfirst"] = inLab(forkFirst)
+	benches["forkfirst"] = withHarness(forkFirst)
 }
 
-func forkFirst(plain *lab) (within bool, err error) {
+func forkFirst(plain *harness) (within bool, err error) {
 	const c, goDaemon = "C, daemon(3)", "go-daemon, with a pidfile"
 	vs := func(names ...string) (rivals []rival) {
 		for _, name := range names {
@@ -48,24 +48,24 @@ func forkFirst(plain *lab) (within bool, err error) {
 		if path == "" {
 			continue
 		}
-		lab := *plain
+		h := *plain
 		if w.env != "" {
-			lab.env = append(slices.Clone(plain.env), w.env)
+			h.env = append(slices.Clone(plain.env), w.env)
 		}
 		r := &w.row
 		rows = append(rows, r)
 		todo = append(todo, func() error {
 			if w.argument == "nothing" {
-				took, err := lab.run(path, w.argument)
+				took, err := h.run(path, w.argument)
 				r.samples = append(r.samples, took)
 				return err
 			}
-			d, err := lab.start(path, w.argument)
+			d, err := h.start(path, w.argument)
 			if err != nil {
 				return fmt.Errorf("%s: %w", r.name, err)
 			}
 			r.samples = append(r.samples, d.up)
-			return lab.kill(d)
+			return h.kill(d)
 		})
 	}
 	const warmup = 3

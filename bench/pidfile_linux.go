@@ -67,10 +67,10 @@ func benchPidfile() (bool, error) {
 		{name: statusGo, measure: loop(func() { bareStatus(held) })},
 		{name: "Status, stopped", measure: benchmark(tests, dir, "StatusStopped")},
 	}
-	if c := cLoop(pidfileC, []string{filepath.Join(dir, "c.pid")}, "-lbsd"); c != nil {
+	if c := timedC(pidfileC, []string{filepath.Join(dir, "c.pid")}, "-lbsd"); c != nil {
 		one = append(one, contender{name: lifeC, measure: c})
 	}
-	if c := cLoop(pidfileC, []string{filepath.Join(dir, "c-held.pid"), "status"}, "-lbsd"); c != nil {
+	if c := timedC(pidfileC, []string{filepath.Join(dir, "c-held.pid"), "status"}, "-lbsd"); c != nil {
 		two = append(two, contender{name: statusC, measure: c})
 	}
 	within := printTable("pidfile", one, 101, 200)

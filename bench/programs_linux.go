@@ -19,7 +19,7 @@ var sources embed.FS
 // buildAll builds the contenders' programs and returns their paths by their
 // names. It says what is missing and leaves that out.
 func buildAll(dir string) map[string]string {
-	const ours = "github.com/madhadron/daemonize/bench/ours"
+	const ours = "github.com/madhadron/daemonize/bench/daemon"
 	built := map[string]string{}
 	build := func(name string, build func(program string) error) {
 		program := filepath.Join(dir, strings.ReplaceAll(name, " ", "-"))
@@ -34,7 +34,7 @@ func buildAll(dir string) map[string]string {
 		if err != nil {
 			return err
 		}
-		return command(dir, nil, "gcc", "-O2", "-o", program, filepath.Join(source, "main.c"))
+		return command(dir, nil, "gcc", "-O2", "-o", program, filepath.Join(source, "daemon.c"))
 	})
 	const static = "-ldflags=-linkmode external -extldflags -static"
 	goBuild := func(name, cgo string, args ...string) {

@@ -19,7 +19,7 @@ import (
 // anyone else their messages go to the machine's syslog.
 
 func init() {
-	benches["start"] = inLab(starts)
+	benches["start"] = withHarness(starts)
 }
 
 // The limits that the library has set itself.
@@ -56,29 +56,29 @@ type measured struct {
 	early, after []time.Duration // how long its launcher had exited when it was up; its stop, when it was gone
 }
 
-func starts(lab *lab) (within bool, err error) {
+func starts(h *harness) (within bool, err error) {
 	var todo []func() error // all that a round measures
 	once, twice := map[string]*row{}, map[string]*row{}
 	for _, name := range programNames {
-		path := lab.programs[name]
+		path := h.programs[name]
 		if path == "" {
 			continue
 		}
 		one, two := &row{name: "one run, " + name}, &row{name: "two runs, " + name}
 		once[name], twice[name] = one, two
 		todo = append(todo, func() error {
-			a, err := lab.run(path, "nothing")
+			a, err := h.run(path, "nothing")
 			if err != nil {
 				return err
 			}
-			b, err := lab.run(path, "nothing")
+			b, err := h.run(path, "nothing")
 			one.samples, two.samples = append(one.samples, a), append(two.samples, a+b)
 			return err
 		})
 	}
 	var all []*measured
 	for _, w := range ways {
-		path := lab.programs[w.program]
+		path := h.programs[w.program]
 		if path == "" {
 			continue
 		}
@@ -90,7 +90,7 @@ func starts(lab *lab) (within bool, err error) {
 		m.up = row{name: w.name, rivals: []rival{{name: twice[w.program].name, most: most}, {name: ways[0].name}}}
 		m.down = row{name: w.name, rivals: []rival{{name: once[w.program].name}}}
 		all = append(all, m)
-		todo = append(todo, func() error { return m.round(lab, path) })
+		todo = append(todo, func() error { return m.round(h, path) })
 	}
 
 	const warmup = 3
@@ -151,17 +151,17 @@ func starts(lab *lab) (within bool, err error) {
 }
 
 // round starts the daemon and stops it.
-func (m *measured) round(lab *lab, path string) error {
-	d, err := lab.start(path, m.start)
+func (m *measured) round(h *harness, path string) error {
+	d, err := h.start(path, m.start)
 	if err != nil {
 		return fmt.Errorf("%s: %w", m.name, err)
 	}
 	m.up.samples = append(m.up.samples, d.up)
 	m.early = append(m.early, d.up-d.exited)
 	if m.stop == "" {
-		return lab.kill(d)
+		return h.kill(d)
 	}
-	took, waited, err := lab.stop(d, path, m.stop)
+	took, waited, err := h.stop(d, path, m.stop)
 	m.down.samples = append(m.down.samples, took)
 	m.after = append(m.after, waited)
 	return err

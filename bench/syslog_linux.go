@@ -16,7 +16,7 @@ import (
 	"github.com/madhadron/daemonize"
 )
 
-func init() { benches["syslog"] = bothHalves("syslog", benchSyslog) }
+func init() { benches["syslog"] = inBothBuilds("syslog", benchSyslog) }
 
 const (
 	devLog   = "/dev/log"
@@ -79,7 +79,7 @@ func benchSyslog() (bool, error) {
 	if usesLibc {
 		contenders[0].rivals = []rival{{name: "C loop", most: 1.15}}
 	}
-	if c := cLoop(loopC, []string{message}); c != nil {
+	if c := timedC(loopC, []string{message}); c != nil {
 		contenders = append(contenders, contender{name: "C loop", measure: c})
 	}
 	for i, c := range contenders {
@@ -88,7 +88,7 @@ func benchSyslog() (bool, error) {
 			return c.measure(n)
 		}
 	}
-	ok := printTable("syslog, "+half(), contenders, 801, 200)
+	ok := printTable("syslog, "+buildName(), contenders, 801, 200)
 	for _, c := range contenders {
 		if c.name == "Syslog" || c.name == "slog NewHandler" {
 			fmt.Printf("%s: %.2f allocations a call\n", c.name, allocations(c.measure))

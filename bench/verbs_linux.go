@@ -15,29 +15,29 @@ import (
 // nothing: what its exec costs.
 
 func init() {
-	benches["verbs"] = inLab(verbs)
+	benches["verbs"] = withHarness(verbs)
 }
 
-// verbRows are a tool's rows, one in each table.
+// verbRows are the rows of one way to a daemon, one in each table.
 type verbRows struct {
-	tool
+	commands
 	one, exits, statuses, restarts, stops row
 	late, after                           []time.Duration // from the launcher's exit until the daemon is up; from the stop's until it is gone
 }
 
-func verbs(l *lab) (bool, error) {
-	tools := findTools(l)
+func verbs(h *harness) (bool, error) {
+	found := findCommands(h)
 	const warmup = 2
 	n := max(*rounds/2, 1)
-	all := make([]*verbRows, len(tools))
+	all := make([]*verbRows, len(found))
 	for round := range warmup + n {
 		if round == 0 || round == warmup {
-			for i, t := range tools {
-				all[i] = &verbRows{tool: t}
+			for i, t := range found {
+				all[i] = &verbRows{commands: t}
 			}
 		}
 		for _, i := range rand.Perm(len(all)) {
-			if err := all[i].round(l); err != nil {
+			if err := all[i].round(h); err != nil {
 				return false, fmt.Errorf("%s: %w", all[i].name, err)
 			}
 		}
@@ -87,45 +87,45 @@ func verbs(l *lab) (bool, error) {
 const theirs = "start-stop-daemon"
 
 // round starts the daemon, looks at it, restarts it and stops it.
-func (v *verbRows) round(l *lab) error {
+func (v *verbRows) round(h *harness) error {
 	if v.once != nil {
-		one, err := l.run(v.once...)
+		one, err := h.run(v.once...)
 		if err != nil {
 			return err
 		}
 		v.one.samples = append(v.one.samples, one)
 	}
-	d, err := l.start(v.start...)
+	d, err := h.start(v.start...)
 	if err != nil {
 		return err
 	}
 	v.exits.samples = append(v.exits.samples, d.exited)
 	v.late = append(v.late, d.up-d.exited)
 	if v.status != nil {
-		took, err := l.run(v.status...)
+		took, err := h.run(v.status...)
 		if err != nil {
 			return err
 		}
 		v.statuses.samples = append(v.statuses.samples, took)
 	}
 	if v.stop == nil {
-		return l.kill(d)
+		return h.kill(d)
 	}
 	begin := time.Now()
 	var next daemon
 	if v.restart != nil {
-		next, err = l.start(v.restart...)
+		next, err = h.start(v.restart...)
 		if err == nil {
-			err = l.gone(d)
+			err = h.gone(d)
 		}
-	} else if _, _, err = l.stop(d, v.stop...); err == nil {
-		next, err = l.start(v.start...)
+	} else if _, _, err = h.stop(d, v.stop...); err == nil {
+		next, err = h.start(v.start...)
 	}
 	if err != nil {
 		return err
 	}
 	v.restarts.samples = append(v.restarts.samples, time.Since(begin))
-	took, after, err := l.stop(next, v.stop...)
+	took, after, err := h.stop(next, v.stop...)
 	v.stops.samples, v.after = append(v.stops.samples, took), append(v.after, after)
 	return err
 }

@@ -1,11 +1,11 @@
 //go:build linux
 
-// Ours is this library's program in the benchmarks.
+// Daemon is the program of this library in the benchmarks.
 //
-//	ours nothing            ends at once: a boot of the Go runtime, and nothing else
-//	ours daemon             Daemon(false, false), which is all that daemon(3) does
-//	ours bare               no daemon at all: what others put into the background
-//	ours start|stop|…       a service: pidfile, syslog, privileges dropped
+//	daemon nothing            ends at once: a boot of the Go runtime, and nothing else
+//	daemon daemon             Daemon(false, false), which is all that daemon(3) does
+//	daemon bare               no daemon at all: what others put into the background
+//	daemon start|stop|…       a service: pidfile, syslog, privileges dropped
 //
 // When it is up it writes its pid to the FIFO that $BENCH_READY names.
 package main
@@ -36,7 +36,7 @@ func main() {
 		time.Sleep(time.Hour)
 	}
 	config := &daemonize.Config[struct{}]{
-		Name:             "ours",
+		Name:             "benchdaemon",
 		PidfileDirectory: os.Getenv("BENCH_DIR"),
 	}
 	if os.Getuid() == 0 {
