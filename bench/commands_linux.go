@@ -5,12 +5,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // commands are one way to a daemon, and what it has for its administrator; nil
 // where it has none.
 type commands struct {
 	name       string
+	program    string   // this library's, by its name; "" for others
+	before     string   // the name of the same of the checkout of -against, if there is one
 	once       []string // a run of the same program that does nothing, and succeeds
 	start      []string
 	status     []string
@@ -23,12 +26,13 @@ type commands struct {
 // pidfiles are in the directory of the harness.
 func findCommands(h *harness) []commands {
 	var all []commands
-	add := func(program string, t commands) {
-		path := h.programs[program]
+	add := func(path string, t commands) {
 		if path == "" {
 			return // it was said
 		}
-		t.once = []string{path, "nothing"}
+		if !strings.HasPrefix(t.name, floorFork) { // the floor knows no arguments
+			t.once = []string{path, "nothing"}
+		}
 		for _, c := range []*[]string{&t.start, &t.status, &t.restart, &t.stop} {
 			if *c != nil {
 				*c = append([]string{path}, *c...)
@@ -43,13 +47,26 @@ func findCommands(h *harness) []commands {
 		}
 		return path
 	}
-	add("C", commands{name: "C, daemon(3)", start: []string{"start"}})
+	add(h.programs["C"], commands{name: nameC, start: []string{"start"}})
+	add(h.programs["floor"], commands{name: floorFork, start: []string{"start"}})
+	add(h.programs["floor static"], commands{name: floorForkStatic, start: []string{"start"}})
 	for _, build := range []string{"cgo", "static", "pure Go"} {
-		add(build, commands{name: "this library, " + build + ": Daemon", start: []string{"daemon"}})
-		add(build, commands{name: "this library, " + build + ": service", start: []string{"start"}, status: []string{"status"}, restart: []string{"restart"}, stop: []string{"stop"}})
+		name := "this library, " + build + ": "
+		for _, c := range []commands{
+			{name: name + "Daemon", start: []string{"daemon"}},
+			{name: name + "service", start: []string{"start"}, status: []string{"status"}, restart: []string{"restart"}, stop: []string{"stop"}},
+		} {
+			before := c
+			if c.program = build; h.against != nil {
+				c.before = c.name + againstSuffix
+			}
+			add(h.programs[build], c)
+			before.name = c.before
+			add(h.against[build], before)
+		}
 	}
-	add("go-daemon", commands{name: "go-daemon, with a pidfile", start: []string{"start"}, status: []string{"status"}, stop: []string{"stop"}, statusNote: "any process with that pid will do"})
-	add("godaemon", commands{name: "godaemon", start: []string{"start"}})
+	add(h.programs["go-daemon"], commands{name: nameGoDaemon, start: []string{"start"}, status: []string{"status"}, stop: []string{"stop"}, statusNote: "any process with that pid will do"})
+	add(h.programs["godaemon"], commands{name: "godaemon", start: []string{"start"}})
 
 	const python = "/usr/bin/python3" // the one that Debian's packages are for
 	if source, err := unpack(h.built, "python-daemon"); err == nil && exec.Command(python, "-I", "-c", "import daemon.pidfile").Run() == nil {

@@ -17,6 +17,7 @@ import (
 type harness struct {
 	built    string            // the directory of the programs
 	programs map[string]string // their paths
+	against  map[string]string // those of the checkout of -against; nil without
 	dir      string            // for pidfiles: a tmpfs, as /run is
 	env      []string
 	ready    *os.File // the FIFO that they write their pids to
@@ -58,6 +59,9 @@ func newHarness() (h *harness, err error) {
 		}
 	}
 	h.programs = buildAll(h.built)
+	if h.against, err = buildAgainst(h.built); err != nil {
+		return h, err
+	}
 	fifo := filepath.Join(h.dir, "ready")
 	if err := unix.Mkfifo(fifo, 0o666); err != nil {
 		return h, err
