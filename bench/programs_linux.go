@@ -42,13 +42,13 @@ func buildAll(dir string) map[string]string {
 		}
 		built[name] = program
 	}
-	build("C", func(program string) error {
-		source, err := unpack(dir, "c")
-		if err != nil {
-			return err
+	if source, err := unpack(dir, "c"); err == nil {
+		for _, c := range []struct{ name, source string }{{"C", "daemon.c"}, {"crowd", "crowd.c"}, {"accounts", "accounts.c"}} {
+			build(c.name, func(program string) error {
+				return command(dir, nil, "gcc", "-O2", "-o", program, filepath.Join(source, c.source))
+			})
 		}
-		return command(dir, nil, "gcc", "-O2", "-o", program, filepath.Join(source, "daemon.c"))
-	})
+	}
 	goBuild := func(name, cgo string, args ...string) {
 		build(name, func(program string) error {
 			return command("", []string{"CGO_ENABLED=" + cgo}, "go", append([]string{"build", "-o", program}, args...)...)

@@ -7,14 +7,18 @@
 //	daemon bare               no daemon at all: what others put into the background
 //	daemon start|stop|…       a service: pidfile, syslog, privileges dropped
 //
-// When it is up it writes its pid to the FIFO that $BENCH_READY names.
+// When it is up it writes its pid to the FIFO that $BENCH_READY names. The
+// service is called $BENCH_NAME, becomes $BENCH_USER and $BENCH_GROUP, and opens
+// $BENCH_DESCRIPTORS descriptors; each has a default.
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/madhadron/daemonize"
@@ -36,13 +40,20 @@ func main() {
 		time.Sleep(time.Hour)
 	}
 	config := &daemonize.Config[struct{}]{
-		Name:             "benchdaemon",
+		Name:             cmp.Or(os.Getenv("BENCH_NAME"), "benchdaemon"),
 		PidfileDirectory: os.Getenv("BENCH_DIR"),
 	}
 	if os.Getuid() == 0 {
-		config.User, config.Group = "daemon", "daemon"
+		config.User = cmp.Or(os.Getenv("BENCH_USER"), "daemon")
+		config.Group = cmp.Or(os.Getenv("BENCH_GROUP"), "daemon")
 	}
 	daemonize.Serviced(func(ctx context.Context, _ struct{}) error {
+		n, _ := strconv.Atoi(os.Getenv("BENCH_DESCRIPTORS"))
+		for range n {
+			if _, err := syscall.Dup(0); err != nil {
+				return fmt.Errorf("open %d descriptors: %w", n, err)
+			}
+		}
 		ready()
 		<-ctx.Done()
 		return nil
