@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -43,17 +44,16 @@ func scale(h *harness) (bool, error) {
 	if h.programs["crowd"] == "" {
 		return false, errors.New("the table needs gcc")
 	}
-	most, err := os.ReadFile("/proc/sys/fs/nr_open")
+	most, why, err := mostDescriptors()
 	if err != nil {
 		return false, err
 	}
-	nrOpen := field(append([]byte("n: "), most...), "n")
 	within := true
 	for _, g := range []growth{
 		{name: "processes, 10 → 5,000", small: crowd("processes", 10), big: crowd("processes", 5000), c: "C"},
 		{name: "flock(2) locks of others, 0 → 10,000", small: nothing, big: crowd("locks", 10000)},
 		{name: "members of the group, 10 → 200,000, and the user's groups, 1 → 1,000", small: accounts(10, 1), big: accounts(200000, 1000), verbs: []string{"start"}, c: "accounts"},
-		{name: fmt.Sprintf("RLIMIT_NOFILE, 1,024 → %d (fs.nr_open)", nrOpen), small: descriptorLimit(1024), big: descriptorLimit(uint64(min(nrOpen, 1e9))), c: "C"},
+		{name: fmt.Sprintf("RLIMIT_NOFILE, 1,024 → %d (%s)", most, why), small: descriptorLimit(1024), big: descriptorLimit(most), c: "C"},
 		{name: "descriptors open in the launcher, 10 → 10,000", small: descriptors(10), big: descriptors(10000), verbs: []string{"start"}, c: "C"},
 		{name: "descriptors open in the daemon, 10 → 10,000", small: variable("BENCH_DESCRIPTORS=10"), big: variable("BENCH_DESCRIPTORS=10000"), verbs: []string{"status", "stop"}},
 		{name: "files in the pidfile's directory, 10 → 50,000", small: files(10), big: files(50000)},
@@ -250,6 +250,27 @@ func accounts(members, groups int) func(*harness) (func() error, error) {
 	}
 }
 
+// mostDescriptors is the highest RLIMIT_NOFILE that this process may set, and
+// what it is limited by: fs.nr_open, or the hard limit without CAP_SYS_RESOURCE.
+func mostDescriptors() (most uint64, why string, err error) {
+	var now syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &now); err != nil {
+		return 0, "", os.NewSyscallError("getrlimit", err)
+	}
+	text, err := os.ReadFile("/proc/sys/fs/nr_open")
+	if err != nil {
+		return 0, "", err
+	}
+	if most, err = strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64); err != nil {
+		return 0, "", err
+	}
+	undo, err := descriptorLimit(most)(nil)
+	if errors.Is(err, unix.EPERM) {
+		return now.Max, "the hard limit here", nil
+	}
+	return most, "fs.nr_open", errors.Join(err, undo())
+}
+
 // descriptorLimit is what the programs are started with.
 func descriptorLimit(n uint64) func(*harness) (func() error, error) {
 	return func(*harness) (func() error, error) {
@@ -260,14 +281,14 @@ func descriptorLimit(n uint64) func(*harness) (func() error, error) {
 		set := func(limit syscall.Rlimit) error {
 			return os.NewSyscallError("setrlimit", syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
 		}
-		return func() error { return set(before) }, set(syscall.Rlimit{Cur: n, Max: n})
+		return func() error { return set(before) }, set(syscall.Rlimit{Cur: n, Max: max(n, before.Max)})
 	}
 }
 
 // descriptors are open in this process, and inherited: not close-on-exec.
 func descriptors(n int) func(*harness) (func() error, error) {
 	return func(h *harness) (func() error, error) {
-		undoLimit, err := descriptorLimit(20000)(h)
+		undoLimit, err := descriptorLimit(12000)(h)
 		if err != nil {
 			return nil, err
 		}
