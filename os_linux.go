@@ -1,3 +1,5 @@
+//go:build linux && !daemonizeother
+
 package daemonize
 
 // What Linux has of its own: /proc/self/exe, close_range(2), AT_SECURE.

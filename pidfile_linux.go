@@ -1,3 +1,5 @@
+//go:build linux && !daemonizeother
+
 package daemonize
 
 // What Linux knows of locks and processes: pidfds, /proc/locks, /proc/PID/fdinfo.

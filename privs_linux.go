@@ -1,3 +1,5 @@
+//go:build linux && !daemonizeother
+
 package daemonize
 
 // The drop on Linux: every thread, capabilities, no_new_privs, and the proof from /proc.
