@@ -180,7 +180,7 @@ __attribute__((constructor)) static void boot(int argc, char **argv)
 	const char *s = getenv(CD_MARKER);
 	struct mark m = { 0, -1, 0 };
 
-	(void)argc, (void)argv;
+	(void)argc;
 	boot_state = CD_NONE;
 	if (s != NULL) {
 		/* From here on, whatever the marker says, this process never launches. */

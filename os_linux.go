@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -51,7 +52,7 @@ func unixSocket(kind int) (int, error) {
 }
 
 // isNull is true for the device that /dev/null must be.
-func isNull(st *unix.Stat_t) bool {
+func isNull(_ int, st *unix.Stat_t) bool {
 	return st.Mode&unix.S_IFMT == unix.S_IFCHR && uint64(st.Rdev) == unix.Mkdev(1, 3)
 }
 
@@ -62,6 +63,9 @@ func dup2(from, to int) error {
 	}
 	return unix.Dup3(from, to, 0)
 }
+
+// isSystemRun: the system's own /run is root's alone.
+func isSystemRun(string, *syscall.Stat_t) bool { return false }
 
 // secureMode is true in a set-user-ID, set-group-ID or file-capability program.
 func secureMode() bool {

@@ -55,6 +55,10 @@ static unsigned long faked_getauxval(unsigned long type) { return type == AT_SEC
 #define fcntl faked_fcntl
 #define getauxval faked_getauxval
 #define stat(path, st) faked_stat(path, st)
+#include "../cdaemon_peer.c"
+#undef _GNU_SOURCE
+#include "../cdaemon_exec.c"
+#undef _GNU_SOURCE
 #include "../cdaemon.c"
 #undef stat
 #undef daemon
@@ -78,7 +82,7 @@ static int boots(const char *marker)
 		unsetenv(CD_MARKER);
 	else
 		setenv(CD_MARKER, marker, 1);
-	boot();
+	boot(0, NULL);
 	CHECK(getenv(CD_MARKER) == NULL);
 	CHECK(cd_boot_result(&fd) != CD_REFUSED || fd == -1);
 	return boot_state;
