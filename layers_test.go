@@ -28,9 +28,9 @@ var rooms = map[string]string{
 	"syslog":   "syslog syslog_slog syslog_queue",
 	"boot":     "boot",
 	"accounts": "accounts",
-	"ground":   "frame stdio ident errors os os_linux os_other failpoint failpoint_tagged",
+	"ground":   "frame stdio ident errors os os_linux os_other os_freebsd failpoint failpoint_tagged",
 	"halves": "daemon_cgo daemon_nocgo daemon_nocgo_linux daemon_nocgo_other accounts_cgo accounts_nocgo accounts_files " +
-		"syslog_cgo syslog_nocgo privs_cgo privs_nocgo",
+		"syslog_cgo syslog_nocgo privs_cgo privs_nocgo privs_other_cgo",
 	"": "doc seam",
 }
 

@@ -1,4 +1,4 @@
-//go:build (darwin || linux && daemonizeother) && cgo && !daemonizego
+//go:build (darwin || (linux && daemonizeother)) && cgo && !daemonizego
 
 package daemonize
 
