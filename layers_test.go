@@ -37,7 +37,7 @@ var layers = []map[string]string{
 	{
 		"boot's backends":     "daemon_cgo daemon_nocgo daemon_nocgo_linux daemon_nocgo_other",
 		"accounts's backends": "accounts_cgo accounts_nocgo accounts_files",
-		"privs's backends":    "privs_cgo privs_nocgo",
+		"privs's backends":    "privs_cgo privs_nocgo privs_other_cgo",
 		"syslog's backends":   "syslog_cgo syslog_nocgo",
 	},
 	{"base": "frame stdio ident errors os os_linux os_other failpoint failpoint_tagged"},
