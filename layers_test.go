@@ -56,6 +56,7 @@ const outside = "doc seam"
 var upward = []string{
 	"daemon_nocgo.go: origin",
 	"ident.go: maxIdent",
+	"privs_other_cgo.go: cString", "privs_other_cgo.go: setGroups",
 }
 
 // place is where something is declared: its group, how deep its layer lies, and whether it is a
