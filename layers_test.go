@@ -22,7 +22,7 @@ import (
 // calls go down only, and rooms of one floor do not call each other.
 var rooms = map[string]string{
 	"service":  "service config command lifecycle goroutine run crash systemd systemd_linux systemd_other progress",
-	"daemon":   "daemon launcher forkfirst",
+	"daemon":   "daemon launcher kept forkfirst",
 	"pidfile":  "pidfile holder pidfile_linux pidfile_other status",
 	"privs":    "privs privs_linux privs_other",
 	"syslog":   "syslog syslog_slog syslog_queue",
