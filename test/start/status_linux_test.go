@@ -64,7 +64,7 @@ func TestDetachEndsWithTheProgramsStatus(t *testing.T) {
 		"12":     {12, "wrong password\n"},
 		"0":      {1, died + "exit status 0\n"},
 		"orphan": {10, ""},
-		"killed":   {1, died + "signal: killed\n"},
+		"killed": {1, died + "signal: killed\n"},
 		"before": {7, "no config\nmounts: the daemon (pid %d) ended before it reached the call that makes it one: main returned, exited or panicked first: exit status 7\n"},
 		"ready":  {0, ""},
 	} {
