@@ -25,7 +25,7 @@ import (
 var layers = []map[string]string{
 	{"service": "service config command lifecycle goroutine output run systemd systemd_linux systemd_other crash progress"},
 	{
-		"daemon": "daemon launcher forkfirst",
+		"daemon": "daemon launcher kept forkfirst",
 		"privs":  "privs privs_linux privs_other",
 	},
 	{
