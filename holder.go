@@ -243,58 +243,68 @@ func (h *holder) gone(deadline time.Time) bool {
 // killTimeout is how long a process may take to die of SIGKILL.
 const killTimeout = 2 * time.Second
 
+// ending is what stopHolder has done.
+type ending struct {
+	pid     int  // of the daemon that has ended; 0: there was none
+	killed  bool // with SIGKILL: it outlived the time after SIGTERM
+	removed bool // there was none, but the pidfile of one that had died; it is gone
+}
+
 // stopHolder ends the daemon that holds the pidfile at path: SIGTERM, timeout, SIGKILL.
 // ErrNotRunning if there is none; a stale pidfile goes in any case, and with it
 // the files beside it that are empty.
-func stopHolder(path string, timeout time.Duration, beside ...string) error {
+func stopHolder(path string, timeout time.Duration, beside ...string) (done ending, err error) {
 	deadline := time.Now().Add(timeout)
 	h, err := findHolder(path, deadline)
 	if errors.Is(err, ErrNotRunning) {
-		tidy(path, beside)
+		done.removed = tidy(path, beside)
 	}
 	if err != nil {
-		return err
+		return done, err
 	}
 	defer h.close()
-	if err := h.end(deadline); err != nil && !errors.Is(err, ErrNotRunning) {
-		return err
+	done.pid = h.pid
+	if done.killed, err = h.end(deadline); err != nil && !errors.Is(err, ErrNotRunning) {
+		return done, err
 	}
 	tidy(path, beside)
-	return nil
+	return done, nil
 }
 
-func (h *holder) end(deadline time.Time) error {
+// end is true if it took SIGKILL.
+func (h *holder) end(deadline time.Time) (killed bool, err error) {
 	if err := h.signal(unix.SIGTERM); err != nil {
-		return err
+		return false, err
 	}
 	_ = h.signal(unix.SIGCONT) // a stopped process does not see SIGTERM
 	if h.gone(deadline) {
-		return nil
+		return false, nil
 	}
 	if err := h.signal(unix.SIGKILL); err != nil {
-		return err
+		return false, err // ErrNotRunning: it has just ended by itself
 	}
 	if !h.gone(time.Now().Add(killTimeout)) {
-		return fmt.Errorf("pid %d is still there after SIGKILL: see its state in /proc/%d/stat (D: it waits for a device)", h.pid, h.pid)
+		return true, fmt.Errorf("pid %d is still there after SIGKILL: see its state in /proc/%d/stat (D: it waits for a device)", h.pid, h.pid)
 	}
-	return nil
+	return true, nil
 }
 
 // tidy removes a pidfile that nobody holds. It locks it for that moment; O_APPEND
 // tells others that no daemon does, see flockOfFD.
-func tidy(path string, beside []string) {
+func tidy(path string, beside []string) (removed bool) {
 	f, err := openPidfile(path, os.O_RDONLY|os.O_APPEND)
 	if err != nil {
-		return
+		return false
 	}
 	p := &pidfile{path: path, file: f, claim: -1}
 	if free, err := flock(f, unix.LOCK_EX); err == nil && free && p.isInPlace() {
 		for _, path := range beside {
 			removeEmpty(path)
 		}
-		_ = os.Remove(path)
+		removed = os.Remove(path) == nil
 	}
 	f.Close()
+	return removed
 }
 
 // removeEmpty removes a file that is like a pidfile, and empty.

@@ -32,7 +32,7 @@ func (s *service) startInDaemon(p *progress) int {
 	reporter.onStage, reporter.onVerdict = p.lastSeen, p.end
 	err = s.runDaemon(reporter)
 	if err != nil {
-		reporter.fail(exitCode(err), err) // unless it was ready before
+		reporter.fail(ExitCode(err), err) // unless it was ready before
 		return exitFailed
 	}
 	return exitDone
@@ -178,7 +178,8 @@ func (s *service) serveReloads(ctx context.Context, hangups <-chan struct{}) {
 			continue
 		}
 		s.notify.reloading()
-		if err := recoverPanic(func() error { return s.config.Reload(ctx) }); err != nil {
+		err := recoverPanic(func() error { return s.config.Reload(ctx) })
+		if err != nil && (ctx.Err() == nil || !tellsOfStop(err)) {
 			logNotice(LOG_ERR, "reload: "+err.Error())
 		}
 		if ctx.Err() == nil {
@@ -193,8 +194,11 @@ func (s *service) runAction(ctx context.Context) error {
 		err := recoverPanic(func() error { return s.action(ctx) })
 		var fatal *fatalError
 		switch {
-		case ctx.Err() != nil && errors.Is(err, context.Canceled):
-			return nil // it was told to
+		case ctx.Err() != nil && tellsOfStop(err):
+			if !errors.Is(err, context.Canceled) { // that says nothing to an administrator
+				logNotice(LOG_NOTICE, "Stopped: "+err.Error())
+			}
+			return nil
 		case err == nil, s.config.RespawnDelay == 0, ctx.Err() != nil, errors.As(err, &fatal):
 			return err
 		}

@@ -138,7 +138,7 @@ func TestUnprivilegedUserSeesAndMayNot(t *testing.T) {
 	require.NoError(t, unix.Kill(pid, unix.SIGKILL))
 	testbed.None(t, "service")
 	stdout, _ = command(t, 1, user("status"))
-	assert.Equal(t, "svc is dead, but its pidfile /var/run/svc.pid is left.\n", stdout)
+	assert.Equal(t, "svc is dead, but its pidfile /var/run/svc.pid is left.\nWhat it logged: journalctl -t svc, or /var/log/syslog or /var/log/messages.\n", stdout)
 	command(t, 4, user("start"))
 	command(t, 0, serviceCommand("stop"))
 	stdout, _ = command(t, 3, user("status"))
@@ -156,10 +156,10 @@ func TestAfterKill9(t *testing.T) {
 	}
 	kill()
 	stdout, _ := command(t, 1, serviceCommand("status"))
-	assert.Equal(t, "svc is dead, but its pidfile /var/run/svc.pid is left.\n", stdout)
+	assert.Equal(t, "svc is dead, but its pidfile /var/run/svc.pid is left.\nWhat it logged: journalctl -t svc, or /var/log/syslog or /var/log/messages.\n", stdout)
 	kill() // start takes it over
 	_, stderr := command(t, 0, serviceCommand("stop"))
-	assert.Equal(t, "svc: Could not find PID file to stop. Is the process running?\n", stderr)
+	assert.Equal(t, "svc: the daemon was dead; removed its pidfile /var/run/svc.pid\n", stderr)
 	nothingLeft(t)
 	kill()
 	command(t, 0, serviceCommand("restart"))

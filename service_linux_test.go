@@ -496,7 +496,7 @@ func TestRootBecomesTheDaemonUser(t *testing.T) {
 	require.NoError(t, unix.Kill(pid, unix.SIGTERM))
 	testbed.None(t, "service")
 	stdout, _ := command(t, 1, serviceCommand("status"))
-	assert.Equal(t, "svc is dead, but its pidfile /var/run/svc.pid is left.\n", stdout)
+	assert.Equal(t, "svc is dead, but its pidfile /var/run/svc.pid is left.\nWhat it logged: journalctl -t svc, or /var/log/syslog or /var/log/messages.\n", stdout)
 	command(t, 0, serviceCommand("stop"))
 	assert.NoFileExists(t, svcPidfile)
 }
@@ -522,7 +522,7 @@ func TestBadConfigIsRefusedBeforeAnythingIsTouched(t *testing.T) {
 		_, err := New(nop, &c.config)
 		require.Error(t, err)
 		assert.Contains(t, err.Error(), c.says)
-		assert.Equal(t, 6, exitCode(err))
+		assert.Equal(t, 6, ExitCode(err))
 	}
 	_, err := New[struct{}](nil, nil)
 	assert.EqualError(t, err, "daemonize: the action is nil")
@@ -542,9 +542,26 @@ var _ = testbed.Helper("unnamed", func() {
 })
 
 func TestUsage(t *testing.T) {
-	for _, args := range [][]string{{}, {""}, {"begin"}, {"START"}, {"start", "stop"}, {"start", ""}, {"-h"}} {
-		_, stderr := command(t, 2, testbed.Command("service", args...))
-		assert.Equal(t, "Usage: svc {start|stop|restart|status|reload|run}\n", stderr)
+	const usage = "Usage: svc {start|stop|restart|status|reload|run}\n"
+	for _, c := range []struct {
+		args  []string
+		wrong string
+	}{
+		{nil, ""}, {[]string{""}, `""`}, {[]string{"begin"}, `"begin"`}, {[]string{"START"}, `"START"`}, {[]string{"start", "stop"}, `"stop"`},
+		{[]string{"start", ""}, `""`}, {[]string{"-v", "start"}, `"-v"`}, {[]string{"start", "-v"}, `"-v"`}, {[]string{"\x1b[2J"}, `"\x1b[2J"`},
+	} {
+		why := ""
+		if c.wrong != "" {
+			why = "svc: cannot understand " + c.wrong + ": it takes one command; flags of the program's own, if it has any, go before that\n"
+		}
+		stdout, stderr := command(t, 2, testbed.Command("service", c.args...))
+		assert.Equal(t, why+usage, stderr)
+		assert.Empty(t, stdout)
+	}
+	for _, help := range []string{"help", "-h", "-help", "--help"} {
+		stdout, stderr := command(t, 0, testbed.Command("service", help))
+		assert.Equal(t, usage, stdout, "asked for, so it is no error")
+		assert.Empty(t, stderr)
 	}
 }
 
