@@ -26,8 +26,10 @@
 #endif
 #endif
 #ifdef __linux__
+#include <link.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #endif
 
 static int boot_state = CD_NOT_RUN;
@@ -111,6 +113,18 @@ static void clean_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* The keys of the session that root logged in with are not the daemon's, which may
+ * drop its privileges: see keyrings(7). All threads have the keyring of the first. An
+ * error is none: where seccomp(2) refuses this, it refuses the use of keys as well.
+ * A user's daemon keeps its keys (Kerberos, AFS): it drops nothing. */
+static void leave_session_keyring(void)
+{
+#ifdef __linux__
+	if (geteuid() == 0)
+		(void)syscall(SYS_keyctl, 1L /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
+#endif
+}
+
 /* fork(2) would end the threads that a library has started before us, and
  * leave what they had locked. libc knows of its own; the directory, which has
  * a link for each, tells whether they are still there. (By the directory
@@ -161,6 +175,7 @@ static void become(int fd)
 	pid_t pid;
 
 	clean_signals();
+	leave_session_keyring();
 #ifdef __linux__
 	/* exec of /proc/self/exe named us "exe". */
 	(void)prctl(PR_SET_NAME, program_invocation_short_name, 0, 0, 0);
@@ -179,12 +194,44 @@ static void become(int fd)
 	report(fd, CD_BOOTED, 0, getpid());
 }
 
+#ifdef __linux__
+/* Is boot_state in this object, the first one, which is the executable? */
+static int is_ours(struct dl_phdr_info *info, size_t size, void *unused)
+{
+	uintptr_t at = (uintptr_t)&boot_state;
+	int i;
+
+	(void)size;
+	(void)unused;
+	for (i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+
+		if (p->p_type == PT_LOAD && at - info->dlpi_addr - p->p_vaddr < p->p_memsz)
+			return 1;
+	}
+	return -1; /* look no further */
+}
+#endif
+
+/* A shared object (buildmode c-shared or plugin) is loaded by a program that has not our
+ * main, perhaps with threads: it starts nothing, and leaves the marker to the executable. */
+static int in_executable(void)
+{
+#ifdef __linux__
+	return dl_iterate_phdr(is_ours, NULL) != -1;
+#else
+	return 1;
+#endif
+}
+
 __attribute__((constructor)) static void boot(void)
 {
 	const char *s = getenv(CD_MARKER);
 	int fd;
 
 	boot_state = CD_NONE;
+	if (!in_executable())
+		return;
 	if (s != NULL) {
 		/* From here on, whatever the marker says, this process never launches. */
 		boot_state = CD_REFUSED;

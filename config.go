@@ -41,8 +41,8 @@ type Config[T any] struct {
 	// that is set but does not exist is an error. Started by anyone else the
 	// daemon stays who it is; a User or Group other than that is an
 	// fs.ErrPermission, exit code 4. With the user come initgroups(3)'s
-	// supplementary groups, and HOME, USER and LOGNAME as a login sets them.
-	// Only "root" or "0" stays root.
+	// supplementary groups, and HOME, USER and LOGNAME as a login sets them, see
+	// [DropPrivileges]. Only "root" or "0" stays root.
 	User, Group string
 
 	// AllowNewPrivileges leaves no_new_privs (prctl(2)) unset. By default the
