@@ -53,12 +53,18 @@ func DropPrivileges(user, group string) error {
 	if user == "" {
 		return badConfig("DropPrivileges without a user: name one")
 	}
+	dropping.Lock() // the second one finds itself unprivileged
+	defer dropping.Unlock()
 	a, err := resolveAccount("", user, group)
 	if err != nil {
 		return err
 	}
 	return a.drop(false)
 }
+
+// dropping is held by the one DropPrivileges that changes the ids of all threads: musl
+// before 1.2.4 crashes where two do.
+var dropping sync.Mutex
 
 // maxID is the highest uid or gid; one more is -1, which setresuid(2) and
 // its kin take as "leave it as it is".
@@ -264,18 +270,12 @@ func resolveGroup(name, groupName string, p *Passwd, userNamed bool) (int, error
 	return g.GID, nil
 }
 
-// dropping is held by who changes the ids of all threads: musl before 1.2.4 crashes where
-// two do.
-var dropping sync.Mutex
-
 // drop becomes the account and proves it; after an error the process may be
 // half way, and must end. Where there is nothing to drop, it does nothing.
 func (a *account) drop(allowNewPrivs bool) error {
 	if !a.change {
 		return nil
 	}
-	dropping.Lock()
-	defer dropping.Unlock()
 	if err := a.become(allowNewPrivs); err != nil {
 		return fmt.Errorf("daemonize: become %s: %w", a, err)
 	}
