@@ -5,6 +5,7 @@ package daemonize
 // The verbs, and what they print.
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -106,8 +107,8 @@ func (s *service) commandReload() int {
 }
 
 func (s *service) commandRun() int {
-	err := s.run()
-	if s.logged { // so it was on standard error
+	logged, err := s.runInForeground(context.Background())
+	if logged { // so it was on standard error
 		return ExitCode(err)
 	}
 	return s.report(err)
@@ -144,7 +145,10 @@ func (s *service) printStatus() int {
 
 // start shows in p, if not nil, what it waits for.
 func (s *service) start(p *progress) error {
-	if isDaemon() && !forkedFirst() {
+	if inDaemon.Load() {
+		return errSecondCall
+	}
+	if isDaemon() && !forkedFirst() && !detached.Load() {
 		os.Exit(s.startInDaemon(nil))
 	}
 	if err := s.mayStart(); err != nil {
@@ -162,7 +166,12 @@ func (s *service) start(p *progress) error {
 	if forkedFirst() {
 		os.Exit(s.startInDaemon(p))
 	}
-	return launch(false, p.lastSeen)
+	said, err := launch(false, s.config.StartTimeout, p.lastSeen)
+	if err == nil {
+		p.end()
+		os.Stderr.Write(said)
+	}
+	return err
 }
 
 // stop logs, and says by way of say, that it had to kill the daemon.
@@ -186,6 +195,9 @@ func (s *service) waitsForEnd() string {
 }
 
 func (s *service) restart(p *progress, say func(string)) error {
+	if inDaemon.Load() {
+		return errSecondCall // it would stop itself
+	}
 	if !isDaemon() || forkedFirst() {
 		if err := s.mayStart(); err != nil {
 			return declineStart(err)
@@ -209,7 +221,7 @@ func (s *service) mayStart() error {
 }
 
 func (s *service) reload() error {
-	if s.config.Reload == nil {
+	if s.config.Reload == nil && s.config.OutputFile == "" {
 		return errNoReload
 	}
 	h, err := findHolder(s.pidfile, time.Now().Add(s.config.StopTimeout))

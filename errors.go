@@ -81,16 +81,20 @@ func Fatal(err error) error {
 // (package net keeps its text for programs that look for it). So that is the
 // rule, for the innermost cause. It is strict where it must be: all of several
 // joined errors have to be such, and a cause that adds anything is a failure.
-func tellsOfStop(err error) bool {
+// told is the error of the action's context.
+func tellsOfStop(err, told error) bool {
+	if err == told {
+		return err != nil
+	}
 	switch e := err.(type) {
 	case nil:
 		return false
 	case interface{ Unwrap() []error }:
 		causes := e.Unwrap()
-		return len(causes) > 0 && !slices.ContainsFunc(causes, func(err error) bool { return !tellsOfStop(err) })
+		return len(causes) > 0 && !slices.ContainsFunc(causes, func(err error) bool { return !tellsOfStop(err, told) })
 	case interface{ Unwrap() error }:
 		if cause := e.Unwrap(); cause != nil {
-			return tellsOfStop(cause)
+			return tellsOfStop(cause, told)
 		}
 	case interface{ Sys() any }: // an exec.ExitError: CommandContext has ended the child
 		status, ok := e.Sys().(syscall.WaitStatus)
@@ -121,6 +125,9 @@ type StartError struct {
 	PID      int    // of the daemon that failed; 0: it never came to be
 	Stderr   []byte // what it wrote to standard error, the first 64 KiB
 	ExitCode int    // of the LSB's: 1 failed, 4 not permitted, 6 not configured
+
+	status int  // the exit status of a daemon that ended without a report, if known
+	atCall bool // it had reached the call that makes it a daemon
 }
 
 // Error is the reason, without Stderr.
@@ -146,10 +153,21 @@ func (e *RunningError) Error() string {
 // [Service.Reload] return it.
 var ErrNotRunning = errors.New("daemonize: the daemon is not running")
 
-// transientError is what is wrong if it stays so: perhaps somebody else just moved.
+// transientError is an error that may pass in moments: perhaps somebody just
+// moved.
 type transientError string
 
 func (e transientError) Error() string { return string(e) }
+
+func isTransient(err error) bool {
+	transient := transientError("")
+	return errors.As(err, &transient)
+}
+
+func isRunningError(err error) bool {
+	running := (*RunningError)(nil)
+	return errors.As(err, &running)
+}
 
 const errRaced transientError = "the pidfile was removed or replaced just now"
 

@@ -76,7 +76,7 @@ func TestErrorsThatTellOfTheStop(t *testing.T) {
 		errors.New("grpc: the server has been stopped"),
 		statusError{"Canceled", "context canceled"},
 	} {
-		assert.True(t, tellsOfStop(err), "%T %v", err, err)
+		assert.True(t, tellsOfStop(err, context.Canceled), "%T %v", err, err)
 	}
 }
 
@@ -113,7 +113,7 @@ func TestErrorsThatAreFailuresOfTheStop(t *testing.T) {
 		recoverPanic(func() error { panic(http.ErrServerClosed) }),
 		statusError{"Unavailable", "connection closed by peer"},
 	} {
-		assert.False(t, tellsOfStop(err), "%T %v", err, err)
+		assert.False(t, tellsOfStop(err, context.Canceled), "%T %v", err, err)
 	}
 }
 

@@ -27,7 +27,10 @@ func TestAfterKill9(t *testing.T) {
 	kill := func() {
 		testbed.Run(t, 0, testdaemon.Command("start"))
 		require.NoError(t, unix.Kill(testbed.One(t, "service"), unix.SIGKILL))
-		testbed.None(t, "service")
+		testbed.Eventually(t, func() bool { // a process that is ending has its locks to the last moment
+			locks, err := os.ReadFile("/proc/locks")
+			return err == nil && !strings.Contains(string(locks), "ADVISORY")
+		}, "no locks")
 	}
 	kill()
 	stdout, _ := testbed.Run(t, 1, testdaemon.Command("status"))
@@ -47,7 +50,7 @@ func innocentWithPID(t *testing.T, pid int) {
 	t.Helper()
 	script := fmt.Sprintf(`echo %d >/proc/sys/kernel/ns_last_pid; sleep 1003 </dev/null >/dev/null 2>&1 & echo $!`, pid-1)
 	testbed.Eventually(t, func() bool {
-		out, err := exec.Command("sh", "-c", script).Output()
+		out, err := testbed.Program("sh", "-c", script).Output()
 		require.NoError(t, err)
 		got, err := strconv.Atoi(strings.TrimSpace(string(out)))
 		require.NoError(t, err)
@@ -217,11 +220,11 @@ func TestPidfile3AndOursSeeEachOther(t *testing.T) {
 	bsd := testbed.CC(t, libbsdHolder, "-lbsd")
 	testbed.Run(t, 0, testdaemon.Command("start"))
 	pid := testbed.One(t, "service")
-	stdout, _ := testbed.Run(t, 3, exec.Command(bsd, testdaemon.Pidfile))
+	stdout, _ := testbed.Run(t, 3, testbed.Program(bsd, testdaemon.Pidfile))
 	assert.Equal(t, fmt.Sprintf("held by %d\n", pid), stdout)
 	testbed.Run(t, 0, testdaemon.Command("stop"))
 
-	c := exec.Command(bsd, testdaemon.Pidfile)
+	c := testbed.Program(bsd, testdaemon.Pidfile)
 	in, err := c.StdinPipe()
 	require.NoError(t, err)
 	out, err := c.StdoutPipe()
@@ -250,13 +253,13 @@ func TestOtherToolsUnderstandOurPidfile(t *testing.T) {
 	pgrep := testbed.Package(t, "pgrep", "procps")
 	testbed.Run(t, 0, testdaemon.Command("start"))
 	pid := testbed.One(t, "service")
-	testbed.Run(t, 0, exec.Command(ssd, "--status", "--pidfile", testdaemon.Pidfile))
-	stdout, _ := testbed.Run(t, 0, exec.Command(pgrep, "-F", testdaemon.Pidfile))
+	testbed.Run(t, 0, testbed.Program(ssd, "--status", "--pidfile", testdaemon.Pidfile))
+	stdout, _ := testbed.Run(t, 0, testbed.Program(pgrep, "-F", testdaemon.Pidfile))
 	assert.Equal(t, fmt.Sprintln(pid), stdout)
-	testbed.Run(t, 0, exec.Command(filepath.Join(filepath.Dir(pgrep), "pkill"), "-F", testdaemon.Pidfile))
+	testbed.Run(t, 0, testbed.Program(filepath.Join(filepath.Dir(pgrep), "pkill"), "-F", testdaemon.Pidfile))
 	testbed.Eventually(t, func() bool { return unix.Kill(pid, 0) == unix.ESRCH }, "its end: a zombie is alive to start-stop-daemon")
-	testbed.Run(t, 3, exec.Command(ssd, "--status", "--pidfile", "/run/none.pid"))
-	testbed.Run(t, 1, exec.Command(ssd, "--status", "--pidfile", testdaemon.Pidfile))
+	testbed.Run(t, 3, testbed.Program(ssd, "--status", "--pidfile", "/run/none.pid"))
+	testbed.Run(t, 1, testbed.Program(ssd, "--status", "--pidfile", testdaemon.Pidfile))
 }
 
 // container starts the service as in a container that shares our /run: in a
@@ -298,7 +301,8 @@ func TestPidfileOfAnotherContainerIsLeftAlone(t *testing.T) {
 	outer := testbed.One(t, "service")
 	require.NotEqual(t, inner, outer)
 
-	says := fmt.Sprintf("svc: /var/run/svc.pid is locked, but not by process %d here, which it names: a daemon of another container holds it, a child that the daemon left, or somebody else who may read it\n", inner)
+	says := fmt.Sprintf("svc: /var/run/svc.lock is locked by process %d, but names process %d: "+
+		"a daemon of another container, or a process that locks whatever it is told to\n", outer, inner)
 	_, stderr := testbed.Run(t, 4, testdaemon.Command("status"))
 	assert.Equal(t, says, stderr)
 	_, stderr = testbed.Run(t, 1, testdaemon.Command("stop", "STOP_TIMEOUT_MS=200"))
