@@ -267,35 +267,22 @@ static void become(int fd)
 	report(fd, CD_BOOTED, tell_fd >= 0, pid);
 }
 
+/* A shared object (buildmode c-shared or plugin) is loaded by a program that has not our
+ * main, perhaps with threads: it leaves the marker to the executable, the first object. */
 #ifdef __linux__
-/* Is boot_state in this object, the first one, which is the executable? */
-static int is_ours(struct dl_phdr_info *info, size_t size, void *unused)
+static int is_in(struct dl_phdr_info *info, size_t size, void *at)
 {
-	uintptr_t at = (uintptr_t)&boot_state;
-	int i;
+	const ElfW(Phdr) *p = info->dlpi_phdr, *end = p + info->dlpi_phnum;
 
 	(void)size;
-	(void)unused;
-	for (i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-
-		if (p->p_type == PT_LOAD && at - info->dlpi_addr - p->p_vaddr < p->p_memsz)
-			return 1;
-	}
-	return -1; /* look no further */
+	while (p < end && !(p->p_type == PT_LOAD && (uintptr_t)at - info->dlpi_addr - p->p_vaddr < p->p_memsz))
+		p++;
+	return p < end ? 1 : -1; /* look no further */
 }
-#endif
-
-/* A shared object (buildmode c-shared or plugin) is loaded by a program that has not our
- * main, perhaps with threads: it starts nothing, and leaves the marker to the executable. */
-static int in_executable(void)
-{
-#ifdef __linux__
-	return dl_iterate_phdr(is_ours, NULL) != -1;
+#define in_executable() (dl_iterate_phdr(is_in, &boot_state) > 0)
 #else
-	return 1;
+#define in_executable() 1
 #endif
-}
 
 __attribute__((constructor)) static void boot(void)
 {

@@ -49,7 +49,8 @@ func (s *service) command(args []string) int {
 			}
 			wrong = args[1]
 		}
-		s.say(fmt.Sprintf("cannot understand %.80q: it takes one command; flags of the program's own, if it has any, go before that", wrong))
+		s.say(fmt.Sprintf("cannot understand %.80q: it takes one command; "+
+			"flags of the program's own, if it has any, go before that", wrong))
 	}
 	fmt.Fprint(os.Stderr, usage)
 	return exitUsage
@@ -179,8 +180,8 @@ func (s *service) stop(p *progress, say func(string)) (ending, error) {
 	p.say(s.waitsForEnd())
 	done, err := stopHolder(s.pidfile, s.config.StopTimeout, crashPath(s.pidfile))
 	if done.killed {
-		text := fmt.Sprintf("the daemon (pid %d) did not end within %s of SIGTERM and was killed: its action must return when its context ends",
-			done.pid, seconds(s.config.StopTimeout))
+		text := fmt.Sprintf("the daemon (pid %d) did not end within %s of SIGTERM and was killed: "+
+			"its action must return when its context ends", done.pid, seconds(s.config.StopTimeout))
 		Openlog(s.config.Name, s.config.SyslogOptions&^LOG_PERROR, s.config.SyslogFacility)
 		logNotice(LOG_WARNING, text)
 		p.end()

@@ -98,12 +98,14 @@ func tellsOfStop(err, told error) bool {
 		}
 	case interface{ Sys() any }: // an exec.ExitError: CommandContext has ended the child
 		status, ok := e.Sys().(syscall.WaitStatus)
-		return ok && status.Signaled() && slices.Contains([]syscall.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGKILL}, status.Signal())
+		stops := []syscall.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGKILL}
+		return ok && status.Signaled() && slices.Contains(stops, status.Signal())
 	}
 	cause := err.Error()
 	cause = cause[strings.LastIndex(cause, ": ")+1:] // an error whose text was wrapped by %v
 	words := strings.Fields(strings.ToLower(cause))
-	if len(words) == 0 || slices.ContainsFunc(words, func(w string) bool { return w == "not" || w == "cannot" || w == "failed" }) {
+	denies := func(w string) bool { return w == "not" || w == "cannot" || w == "failed" }
+	if len(words) == 0 || slices.ContainsFunc(words, denies) {
 		return false // "the file could not be closed"
 	}
 	switch last := words[len(words)-1]; last {
