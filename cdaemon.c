@@ -161,6 +161,7 @@ static void become(int fd)
 	pid_t pid;
 
 	clean_signals();
+	cd_leave_session_keyring();
 	if (call_daemon() != 0)
 		give_up(fd, CD_IN_DAEMON);
 	/* glibc's and FreeBSD's daemon(3) fork once and leave a session leader,
@@ -182,6 +183,8 @@ __attribute__((constructor)) static void boot(int argc, char **argv)
 
 	(void)argc;
 	boot_state = CD_NONE;
+	if (!cd_in_executable())
+		return;
 	if (s != NULL) {
 		/* From here on, whatever the marker says, this process never launches. */
 		boot_state = CD_REFUSED;

@@ -92,6 +92,12 @@ int cd_forkfirst(void);
  * Called by Go in the daemon, not twice at a time. */
 int cd_close_in_forks(int which, int fd);
 
+/* cd_leave_session_keyring gives root's daemon a session keyring of its own.
+ * cd_in_executable tells whether this code is part of the program itself, not of a
+ * shared object. Called by the constructor. */
+void cd_leave_session_keyring(void);
+int cd_in_executable(void);
+
 /* cd_stay forks. The child becomes the daemon; the parent waits for the daemon's
  * end and ends as it did, unless the launcher kills it before, because the daemon
  * is ready. It returns in the child, and where this is not to be had: on other

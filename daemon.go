@@ -223,7 +223,7 @@ func (s *starter) ready(context.Context) {
 	}
 	s.onVerdict()
 	if err := s.leaveStderr(); err != nil {
-		s.refuse(exitCode(err), err)
+		s.refuse(ExitCode(err), err)
 		s.onLauncherGone()
 		return
 	}

@@ -29,8 +29,13 @@ func mayLaunch() error {
 		return errors.New("daemonize: this is PID 1, the init of a container, which ends when it ends: stay in the foreground (the command run)")
 	case secureMode():
 		return &fs.PathError{Op: "daemonize", Path: "set-user-ID or set-group-ID program, or one with file capabilities, see getcap(8) (its caller could choose what becomes a daemon: start it as that user instead, or as root with PrivilegedAction)", Err: unix.EPERM}
+	case forkedFirst(): // it has been run once, and that is enough
+		return checkBuildMode()
 	}
-	return nil
+	if err := checkBuildMode(); err != nil {
+		return err
+	}
+	return checkExecutable()
 }
 
 // launch starts the copy of this program that becomes the daemon and waits

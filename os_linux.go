@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"reflect"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +25,39 @@ func executable() (string, error) {
 		return "", err
 	}
 	return "/proc/self/exe", nil
+}
+
+// checkExecutable refuses to run another program than this one: /proc/self/exe is the
+// dynamic loader where that was given our path, and a host program where this is a plugin.
+// What /proc does not tell proves nothing.
+func checkExecutable() error {
+	exe, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return nil
+	}
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return nil
+	}
+	here := uint64(reflect.ValueOf(checkExecutable).Pointer())
+	for line := range strings.Lines(string(maps)) {
+		from, rest, _ := strings.Cut(line, "-")
+		to, rest, _ := strings.Cut(rest, " ")
+		start, _ := strconv.ParseUint(from, 16, 64)
+		end, _ := strconv.ParseUint(to, 16, 64)
+		if here < start || here >= end {
+			continue
+		}
+		_, path, ok := strings.Cut(strings.TrimSuffix(rest, "\n"), "/")
+		path = "/" + path
+		// A packed program runs from memory, and maps escapes a newline.
+		if !ok || path == exe || strings.HasPrefix(path, "/memfd:") || strings.Contains(path, "\\") {
+			return nil
+		}
+		return fmt.Errorf("daemonize: start runs %s again, which /proc/self/exe names, but this code is in %s: "+
+			"start the program by its own path, not through the dynamic loader ld.so(8); a plugin can only use the verb run", exe, path)
+	}
+	return nil
 }
 
 // ownDescriptors lists those of this process but the standard ones.

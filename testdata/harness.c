@@ -58,6 +58,8 @@ static unsigned long faked_getauxval(unsigned long type) { return type == AT_SEC
 #include "../cdaemon_peer.c"
 #include "../cdaemon_stay.c"
 #undef _GNU_SOURCE
+#include "../cdaemon_process.c"
+#undef _GNU_SOURCE
 #include "../cdaemon_exec.c"
 #undef _GNU_SOURCE
 #include "../cdaemon.c"

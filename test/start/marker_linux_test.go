@@ -190,8 +190,11 @@ func TestSetuidProgramRefuses(t *testing.T) {
 	drops := testbed.Command("drops")
 	drops.Path, drops.Dir, drops.SysProcAttr = cmd.Path, cmd.Dir, cmd.SysProcAttr
 	stdout, _ := testbed.Run(t, 0, drops)
-	assert.Equal(t, "daemonize: a set-user-ID or set-group-ID program has no name but the one that its caller chooses: name the user and the group\n", stdout)
+	assert.Equal(t, "daemonize: DropPrivileges without a user: name one\n<nil>\n", stdout)
 }
 
-// drops becomes nobody, and whatever group is called like the program.
-var _ = testbed.Helper("drops", func() { fmt.Println(daemonize.DropPrivileges("nobody", "")) })
+// drops becomes nobody: os.Args[0] says neither which user nor which group.
+var _ = testbed.Helper("drops", func() {
+	fmt.Println(daemonize.DropPrivileges("", ""))
+	fmt.Println(daemonize.DropPrivileges("nobody", ""))
+})
