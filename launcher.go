@@ -315,6 +315,8 @@ func bootError(f frame) string {
 		return "a library has started threads before the program, which fork(2) would end: start without it (LD_PRELOAD?), or build with CGO_ENABLED=0 or -tags daemonizego"
 	case bootInSetsid:
 		what = "setsid(2)"
+	case bootInExec:
+		what = "execve(2) of this program after daemon(3)"
 	}
 	if err == unix.EAGAIN {
 		return fmt.Sprintf("%s: %v: %s", what, err, processLimit)

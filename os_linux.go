@@ -1,3 +1,5 @@
+//go:build linux && !daemonizeother
+
 package daemonize
 
 // What Linux has of its own: /proc/self/exe, close_range(2), AT_SECURE.
@@ -9,6 +11,7 @@ import (
 	"math"
 	"os"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -77,7 +80,7 @@ func unixSocket(kind int) (int, error) {
 }
 
 // isNull is true for the device that /dev/null must be.
-func isNull(st *unix.Stat_t) bool {
+func isNull(_ int, st *unix.Stat_t) bool {
 	return st.Mode&unix.S_IFMT == unix.S_IFCHR && uint64(st.Rdev) == unix.Mkdev(1, 3)
 }
 
@@ -88,6 +91,9 @@ func dup2(from, to int) error {
 	}
 	return unix.Dup3(from, to, 0)
 }
+
+// isSystemRun: the system's own /run is root's alone.
+func isSystemRun(string, *syscall.Stat_t) bool { return false }
 
 // secureMode is true in a set-user-ID, set-group-ID or file-capability program.
 func secureMode() bool {

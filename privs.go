@@ -23,9 +23,9 @@ import (
 // that, neither may be empty. An account that does not exist is, by
 // errors.As, a [user.UnknownUserError] or [user.UnknownGroupError].
 //
-// In this order: initgroups(3)'s supplementary groups, setresgid(2),
-// setresuid(2), on Linux PR_SET_NO_NEW_PRIVS of prctl(2), so that no set-user-ID
-// program brings anything back, then HOME, USER and LOGNAME as a login sets them
+// In this order: on Linux PR_SET_NO_NEW_PRIVS of prctl(2), so that no set-user-ID
+// program brings anything back, initgroups(3)'s supplementary groups,
+// setresgid(2), setresuid(2), then HOME, USER and LOGNAME as a login sets them
 // (HOME is / and the other two are unset for an id without an account). The
 // proof reads the ids, the groups and the capabilities of every thread back
 // and tries to become root again, which must fail.
@@ -279,13 +279,13 @@ func (a *account) become(allowNewPrivs bool) error {
 			return err
 		}
 	}
-	if err := setIDs(a.uid, a.gid, a.groups); err != nil {
-		return err
-	}
-	if !allowNewPrivs {
+	if !allowNewPrivs { // first: if it fails, we are root still, and can tidy up
 		if err := setNoNewPrivs(); err != nil {
 			return err
 		}
+	}
+	if err := setIDs(a); err != nil {
+		return err
 	}
 	if err := a.environment(); err != nil {
 		return err
