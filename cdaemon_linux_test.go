@@ -131,7 +131,7 @@ func TestForkFirstLauncherUnderValgrind(t *testing.T) {
 	here, err := os.Getwd()
 	require.NoError(t, err)
 	harness := testbed.CC(t, forkFirstHarness, "-g", "-I"+here,
-		filepath.Join(here, "cdaemon.c"), filepath.Join(here, "cdaemon_peer.c"), filepath.Join(here, "cdaemon_exec.c"), filepath.Join(here, "forkfirst/forkfirst.c"))
+		filepath.Join(here, "cdaemon.c"), filepath.Join(here, "cdaemon_peer.c"), filepath.Join(here, "cdaemon_stay.c"), filepath.Join(here, "cdaemon_exec.c"), filepath.Join(here, "forkfirst/forkfirst.c"))
 	for _, c := range []struct {
 		how, says string
 		code      int

@@ -57,6 +57,9 @@ func (s *service) command(args []string) int {
 		return exitUsage
 	}
 	if err == nil {
+		if verb == "start" || verb == "restart" {
+			warnOfLost(s.config.Name)
+		}
 		return exitDone
 	}
 	if failed := (*StartError)(nil); errors.As(err, &failed) {

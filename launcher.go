@@ -59,16 +59,16 @@ func launch(noclose bool, limit time.Duration, watch func(stage string)) (said [
 		return nil, fmt.Errorf("daemonize: start: %w", err)
 	}
 	defer null.Close()
+	exe, err := executable()
+	if err != nil {
+		return nil, fmt.Errorf("daemonize: start: cannot find this program to run it again: %w", err)
+	}
 	// The daemon must not have what we were started with.
 	restore, err := setCloseOnExec()
 	if err != nil {
 		return nil, fmt.Errorf("daemonize: start: cannot keep our descriptors from the daemon: %w", err)
 	}
 	defer restore()
-	exe, err := executable()
-	if err != nil {
-		return nil, fmt.Errorf("daemonize: start: cannot find this program to run it again: %w", err)
-	}
 	dir := originDir()
 	child, err := os.StartProcess(exe, origin.args, &os.ProcAttr{
 		Dir: dir,
@@ -210,6 +210,9 @@ func await(report, stderr *os.File, noclose bool, child *os.Process, limit time.
 	}
 	leave(child)
 	failed.Stderr = text.all()
+	if kept := keptFromDaemon(); len(kept) > 0 && failed.PID != 0 {
+		failed.Reason += "\n" + adviceOn(kept)
+	}
 	return nil, failed
 }
 

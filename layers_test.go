@@ -25,7 +25,7 @@ import (
 var layers = []map[string]string{
 	{"service": "service config command lifecycle goroutine output run systemd systemd_linux systemd_other crash progress"},
 	{
-		"daemon": "daemon launcher forkfirst",
+		"daemon": "daemon launcher kept forkfirst",
 		"privs":  "privs privs_linux privs_other",
 	},
 	{
@@ -56,6 +56,7 @@ const outside = "doc seam"
 var upward = []string{
 	"daemon_nocgo.go: origin",
 	"ident.go: maxIdent",
+	"privs_other_cgo.go: cString", "privs_other_cgo.go: setGroups",
 }
 
 // place is where something is declared: its group, how deep its layer lies, and whether it is a

@@ -57,6 +57,12 @@ func isLocked(fd int) bool {
 	return bytes.Contains(text, []byte("\nlock:"))
 }
 
+// sharesPort is true where others may listen on the socket's address as well.
+func sharesPort(fd int) bool {
+	shared, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT)
+	return err != nil || shared != 0
+}
+
 // pathOf is what the descriptor was opened as.
 func pathOf(fd int) string {
 	path, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))

@@ -102,6 +102,9 @@ func closeOnExec(fds []int) {
 // isLocked: these systems do not tell.
 func isLocked(int) bool { return false }
 
+// sharesPort: for these systems that is not known.
+func sharesPort(int) bool { return true }
+
 func pathOf(int) string { return "" }
 
 // isRunning: these systems tell only who waits for good.
