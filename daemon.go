@@ -129,9 +129,8 @@ type starter struct {
 	stdio stdioID  // what the standard descriptors were at the start, or what we have put there
 	pipe  *os.File // the read end of what was standard error until ready, which the launcher reads first
 
-	mu   sync.Mutex // guards done and isUp: one verdict, by whoever comes first
+	mu   sync.Mutex // guards done and pipe: one verdict, by whoever comes first
 	done bool
-	isUp bool
 }
 
 // attach is the rest of daemon(3), at the call, in the daemon. An error has
