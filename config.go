@@ -197,8 +197,6 @@ func (c *Config[T]) complete() error {
 	return nil
 }
 
-}
-
 // errCallersName: stop would remove the pidfile of whatever daemon the caller likes.
 var errCallersName = &configError{errors.New("daemonize: a set-user-ID or set-group-ID program has no name but the one that its caller chooses: set Name")}
 

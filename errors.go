@@ -184,6 +184,7 @@ func (e *configError) Unwrap() error { return e.err }
 // badConfig is the error for a value that cannot be used.
 func badConfig(format string, args ...any) error {
 	return &configError{fmt.Errorf("daemonize: "+format, args...)}
+}
 
 // unwritable is true if a directory, a file system or a quota refuses files.
 func unwritable(err error) bool {
