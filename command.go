@@ -22,7 +22,7 @@ var verbs = []struct {
 	name string
 	do   func(*service) int
 }{
-	{"start", func(s *service) int { return s.report(s.withProgress(s.start)) }},
+	{"start", (*service).commandStart},
 	{"stop", (*service).commandStop},
 	{"restart", (*service).commandRestart},
 	{"status", (*service).printStatus},
@@ -77,6 +77,16 @@ func (s *service) withProgress(f func(*progress) error) error {
 	return f(p)
 }
 
+func (s *service) commandStart() int { return s.started(s.withProgress(s.start)) }
+
+// started is report for a start.
+func (s *service) started(err error) int {
+	if err == nil {
+		warnOfLost(s.config.Name)
+	}
+	return s.report(err)
+}
+
 func (s *service) commandStop() int {
 	var done ending
 	err := s.withProgress(func(p *progress) (err error) {
@@ -95,7 +105,7 @@ func (s *service) commandStop() int {
 }
 
 func (s *service) commandRestart() int {
-	return s.report(s.withProgress(func(p *progress) error { return s.restart(p, s.say) }))
+	return s.started(s.withProgress(func(p *progress) error { return s.restart(p, s.say) }))
 }
 
 func (s *service) commandReload() int {

@@ -54,6 +54,7 @@ func Detach(nochdir, noclose bool) (ready func(error), err error) {
 		said, err := launch(noclose, 0, func(string) {})
 		if err == nil {
 			os.Stderr.Write(said)
+			warnOfLost(programName())
 			os.Exit(exitDone)
 		}
 		failed := (*StartError)(nil)
@@ -82,6 +83,13 @@ func Detach(nochdir, noclose bool) (ready func(error), err error) {
 		}
 		s.ready(context.Background())
 	}, nil
+}
+
+// warnOfLost says what the daemon, although it is ready, does not have.
+func warnOfLost(name string) {
+	if lost := lostListeners(); len(lost) > 0 {
+		fmt.Fprintf(os.Stderr, "%s: warning: %s\n", name, adviceOn(lost))
+	}
 }
 
 // Daemon is daemon(3): it returns nil in the daemon, while the process that

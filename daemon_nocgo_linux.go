@@ -1,4 +1,4 @@
-//go:build !(cgo && !daemonizego)
+//go:build linux && !daemonizeother && !(cgo && !daemonizego)
 
 package daemonize
 
@@ -13,10 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peerIs is true if pid made the other end of the socket.
+// peerIs is true if pid made the other end of the socket. gVisor before 2023 tells of
+// every socket that it is the caller's own: there the rest of the marker must do.
 func peerIs(fd, pid int) bool {
 	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
-	return err == nil && int(peer.Pid) == pid
+	return err == nil && (int(peer.Pid) == pid || int(peer.Pid) == os.Getpid())
 }
 
 // nameProcess undoes that exec of /proc/self/exe named us "exe". init runs on the main

@@ -1,3 +1,5 @@
+//go:build linux && !daemonizeother
+
 package daemonize
 
 // What Linux has of its own: /proc/self/exe, close_range(2), AT_SECURE.
@@ -11,6 +13,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -89,6 +92,12 @@ func isLocked(fd int) bool {
 	return bytes.Contains(text, []byte("\nlock:"))
 }
 
+// sharesPort is true where others may listen on the socket's address as well.
+func sharesPort(fd int) bool {
+	shared, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT)
+	return err != nil || shared != 0
+}
+
 // pathOf is what the descriptor was opened as.
 func pathOf(fd int) string {
 	path, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
@@ -112,7 +121,7 @@ func unixSocket(kind int) (int, error) {
 }
 
 // isNull is true for the device that /dev/null must be.
-func isNull(st *unix.Stat_t) bool {
+func isNull(_ int, st *unix.Stat_t) bool {
 	return st.Mode&unix.S_IFMT == unix.S_IFCHR && uint64(st.Rdev) == unix.Mkdev(1, 3)
 }
 
@@ -123,6 +132,9 @@ func dup2(from, to int) error {
 	}
 	return unix.Dup3(from, to, 0)
 }
+
+// isSystemRun: the system's own /run is root's alone.
+func isSystemRun(string, *syscall.Stat_t) bool { return false }
 
 // secureMode is true in a set-user-ID, set-group-ID or file-capability program.
 func secureMode() bool {

@@ -24,15 +24,16 @@ import (
 // that does not exist is, by errors.As, a [user.UnknownUserError] or
 // [user.UnknownGroupError]. Many goroutines may call it: one drops at a time.
 //
-// In this order: initgroups(3)'s supplementary groups, setresgid(2),
-// setresuid(2), on Linux PR_SET_NO_NEW_PRIVS of prctl(2), so that no set-user-ID
-// program brings anything back, then HOME, USER and LOGNAME as a login sets them
+// In this order: on Linux PR_SET_NO_NEW_PRIVS of prctl(2), so that no set-user-ID
+// program brings anything back, initgroups(3)'s supplementary groups,
+// setresgid(2), setresuid(2), then HOME, USER and LOGNAME as a login sets them
 // (HOME is / and the other two are unset for an id without an account). It unsets what
 // names the login that started the process: SHELL, MAIL, XDG_RUNTIME_DIR,
 // XDG_SESSION_*, XDG_SEAT, XDG_VTNR and DBUS_SESSION_BUS_ADDRESS. All else stays
 // that a login would change: other variables, the control group, the audit login uid,
 // nice value, scheduling policy, OOM score adjustment, timer slack, resource limits,
-// and the keyrings(7) of the process. The proof reads the ids, the groups and the capabilities of every thread back
+// and the keyrings(7) of the process. The proof reads the ids, the groups and the
+// capabilities of every thread back
 // and tries to become root again, which must fail.
 //
 // It needs root. An unprivileged process may name the account that it has, and
@@ -292,14 +293,14 @@ func (a *account) become(allowNewPrivs bool) error {
 			return err
 		}
 	}
-	if a.uid != 0 || a.verify(false) != nil { // else root is what it is to be
-		err := setIDs(a.uid, a.gid, a.groups)
-		if err != nil && (a.uid != 0 || !errors.Is(err, syscall.EPERM) || !a.keepsGroups()) {
+	if !allowNewPrivs { // first: if it fails, we are root still, and can tidy up
+		if err := setNoNewPrivs(); err != nil {
 			return err
 		}
 	}
-	if !allowNewPrivs {
-		if err := setNoNewPrivs(); err != nil {
+	if a.uid != 0 || a.verify(false) != nil { // else root is what it is to be
+		err := setIDs(a)
+		if err != nil && (a.uid != 0 || !errors.Is(err, syscall.EPERM) || !a.keepsGroups()) {
 			return err
 		}
 	}

@@ -29,9 +29,15 @@ var _ = testbed.Helper("hostile", func() {
 	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d:3", testdaemon.Marker, os.Getpid()))
 	cmd.ExtraFiles = []*os.File{b}
 	cmd.Stderr = os.Stderr
-	err = cmd.Run()
+	if err = cmd.Start(); err != nil {
+		panic(err)
+	}
+	b.Close()
+	n, _ := a.Read(make([]byte, 1)) // what begins with it is the report of a daemon
 	a.Close()
-	if err != nil {
+	_ = cmd.Process.Kill() // it would wait for the daemon
+	_ = cmd.Wait()
+	if n == 0 {
 		os.Exit(1)
 	}
 })
