@@ -113,7 +113,23 @@ func (s *service) start(p *progress) error {
 	if forkedFirst() {
 		os.Exit(s.startInDaemon(p))
 	}
-	return launch(false, p.lastSeen)
+	err := s.launch(p)
+	if failed := (*StartError)(nil); errors.As(err, &failed) {
+		// A daemon that failed within its drop had no right any more to remove them.
+		tidy(s.pidfile, []string{crashPath(s.pidfile)})
+	}
+	return err
+}
+
+// launch is launch. Where seccomp(2) is refused, a daemon with C in it can have
+// no_new_privs on all its threads only from its start.
+func (s *service) launch(p *progress) error {
+	start := func() error { return launch(false, p.lastSeen) }
+	drops := os.Geteuid() == 0 && s.config.User != "root" && s.config.User != "0"
+	if drops && !s.config.AllowNewPrivileges && lacksSeccomp() {
+		return withNoNewPrivs(start)
+	}
+	return start()
 }
 
 func (s *service) stop() error {

@@ -72,8 +72,11 @@ func (s *service) lock() (*pidfile, error) {
 	if !unwritable(err) && !unwritable(noDir) {
 		return nil, err
 	}
-	if status, _ := probe(s.pidfile); status.State == Running {
+	switch status, _ := probe(s.pidfile); status.State {
+	case Running:
 		return nil, &RunningError{s.pidfile, status.PID}
+	case Unknown: // there is a pidfile, and perhaps a daemon
+		return nil, err
 	}
 	s.notices = append(s.notices, noPidfile+err.Error()+"; nothing keeps a second one from running")
 	return nil, nil

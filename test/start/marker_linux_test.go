@@ -117,6 +117,7 @@ func TestMarkerByHandNeverLaunches(t *testing.T) {
 // another made the socket; or who made the socket is not the parent; or the
 // session is another.
 func TestMarkerWithHalfTheTruthIsRefused(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "SO_PEERCRED")
 	if !testbed.IsolateBothWays(t) {
 		return
 	}

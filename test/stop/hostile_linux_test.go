@@ -20,6 +20,7 @@ import (
 
 // TestPidfileLeftReadableIsNobodysToLock: who may read a file may lock it.
 func TestPidfileLeftReadableIsNobodysToLock(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "/proc/PID/fd")
 	if !testbed.IsolateRoot(t) {
 		return
 	}

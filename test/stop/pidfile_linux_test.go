@@ -115,6 +115,7 @@ func TestRunThatTakesNoPidfile(t *testing.T) {
 }
 
 func TestUnprivilegedUserSeesAndMayNot(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "/proc/locks")
 	if !testbed.IsolateRoot(t) {
 		return
 	}
