@@ -30,7 +30,7 @@ var rooms = map[string]string{
 	"accounts": "accounts",
 	"ground":   "frame stdio ident errors os os_linux os_other os_freebsd failpoint failpoint_tagged",
 	"halves": "daemon_cgo daemon_nocgo daemon_nocgo_linux daemon_nocgo_other accounts_cgo accounts_nocgo accounts_files " +
-		"syslog_cgo syslog_nocgo privs_cgo privs_nocgo privs_other_cgo",
+		"syslog_cgo syslog_nocgo privs_cgo privs_nocgo privs_other_cgo accounts_nocgo_darwin",
 	"": "doc seam",
 }
 
