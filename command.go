@@ -113,12 +113,7 @@ func (s *service) start(p *progress) error {
 	if forkedFirst() {
 		os.Exit(s.startInDaemon(p))
 	}
-	err := s.launch(p)
-	if failed := (*StartError)(nil); errors.As(err, &failed) {
-		// A daemon that failed within its drop had no right any more to remove them.
-		tidy(s.pidfile, []string{crashPath(s.pidfile)})
-	}
-	return err
+	return s.launch(p)
 }
 
 // launch is launch. Where seccomp(2) is refused, a daemon with C in it can have
