@@ -175,12 +175,32 @@ func (s *service) start(p *progress) error {
 	if forkedFirst() {
 		os.Exit(s.startInDaemon(p))
 	}
-	said, err := launch(false, s.config.StartTimeout, p.lastSeen)
+	said, err := s.launch(p)
 	if err == nil {
 		p.end()
 		os.Stderr.Write(said)
 	}
+	if failed := (*StartError)(nil); errors.As(err, &failed) {
+		// A daemon that failed within its drop had no right any more to remove them.
+		tidy(s.pidfile, []string{crashPath(s.pidfile)})
+	}
 	return err
+}
+
+// launch is launch. Where seccomp(2) is refused, a daemon with C in it can have
+// no_new_privs on all its threads only from its start.
+func (s *service) launch(p *progress) (said []byte, err error) {
+	start := func() error {
+		said, err = launch(false, s.config.StartTimeout, p.lastSeen)
+		return err
+	}
+	drops := os.Geteuid() == 0 && s.config.User != "root" && s.config.User != "0"
+	if drops && !s.config.AllowNewPrivileges && lacksSeccomp() {
+		err = withNoNewPrivs(start)
+	} else {
+		err = start()
+	}
+	return said, err
 }
 
 // stop logs, and says by way of say, that it had to kill the daemon.
