@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 )
 
@@ -67,7 +66,7 @@ func New[T any](action func(context.Context, T) error, config *Config[T]) (*Serv
 	}
 	s := &service{
 		config:     c.settings(),
-		pidfile:    filepath.Join(c.PidfileDirectory, c.Name+".pid"),
+		pidfile:    c.Pidfile,
 		privileged: func() error { return nil },
 	}
 	var result T
