@@ -2,15 +2,13 @@
 
 package daemonize
 
-// Accounts over libc: errors, buffers, name services, other libcs.
+// Accounts over libc: errors, buffers, name services.
 
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"os/user"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -23,12 +21,6 @@ import (
 
 // findsByLibc is false in a static glibc program.
 func findsByLibc() bool { return libcFinds }
-
-// isMusl tells whether a libc that is not glibc finds accounts here.
-func isMusl() bool {
-	maps, err := os.ReadFile("/proc/self/maps")
-	return err == nil && libcFinds && !strings.Contains(string(maps), "libc.so.6")
-}
 
 func TestLibcErrorsTellUnknownFromFailed(t *testing.T) {
 	missing := user.UnknownUserError("x")
@@ -95,7 +87,7 @@ var _ = testbed.Helper("lookup", func() {
 
 // libnss-wrapper gives a libc other accounts, without root or namespaces.
 func TestAccountsOfAWrappedLibcAreFound(t *testing.T) {
-	if found, _ := filepath.Glob("/usr/lib/*/libnss_wrapper.so"); found == nil || isMusl() || !libcFinds {
+	if found, _ := filepath.Glob("/usr/lib/*/libnss_wrapper.so"); found == nil || testbed.Musl || !libcFinds {
 		t.Skip("needs libnss-wrapper: apt-get install libnss-wrapper")
 	}
 	dir := t.TempDir()
@@ -111,34 +103,4 @@ func TestAccountsOfAWrappedLibcAreFound(t *testing.T) {
 	assert.Equal(t, "{w1 x 7101 7102 wrapped /home/w1 /bin/sh} wsup 7103 [w1] [7102 7103] <nil>\n", run("w1", "wsup"))
 	assert.Equal(t, "true user: unknown user w2\n", run("w2", "wsup"))
 	assert.Equal(t, "true group: unknown group w2\n", run("w1", "w2"))
-}
-
-// A static glibc crashes over unknown names where nsswitch.conf(5) has
-// systemd, and musl's files and errors are its own: the tests run again there.
-func TestAccountsWithOtherLibcs(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds two test binaries: run without -short")
-	}
-	testbed.Package(t, "go", "golang")
-	for _, tt := range []struct{ cc, debian, ldflags string }{
-		{"gcc", "gcc", "-linkmode external -extldflags -static"},
-		{"musl-gcc", "musl-tools", "-linkmode external -extldflags -static"},
-		{"musl-gcc", "musl-tools", ""},
-	} {
-		t.Run(tt.cc+tt.ldflags[len(tt.ldflags)/2:], func(t *testing.T) {
-			testbed.Package(t, tt.cc, tt.debian)
-			binary := filepath.Join(t.TempDir(), "other.test")
-			build := exec.Command("go", "test", "-c", "-o", binary, "-ldflags="+tt.ldflags, ".")
-			build.Env = append(os.Environ(), "CC="+tt.cc, "CGO_ENABLED=1")
-			out, err := build.CombinedOutput()
-			if strings.Contains(string(out), "cannot find -l") {
-				t.Skip("needs a static libc: apt-get install libc6-dev, dnf install glibc-static")
-			}
-			require.NoError(t, err, "%s", out)
-			out, err = exec.Command(binary, "-test.v", "-test.skip=OtherLibcs",
-				"-test.run=^Test(Get|Unknown|Names|Account|Group|More|Malformed|AFailed|Drop|Proof|Nobody)").CombinedOutput()
-			require.NoError(t, err, "%s", out)
-			assert.Contains(t, string(out), "--- PASS: TestUnknownNamesAreUnknown")
-		})
-	}
 }

@@ -1,16 +1,14 @@
 package daemonize
 
-// The C alone, in a plain program, and before it is Go's: testdata/harness.c.
+// The C alone, in plain programs, and before it is Go's: testdata/harness.c.
 
 import (
 	"bufio"
-	"debug/elf"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,7 +21,7 @@ import (
 // harness compiles testdata/harness.c: the C without Go.
 func harness(t testing.TB, flags ...string) string {
 	t.Helper()
-	return testbed.CC(t, `#include "`+must(filepath.Abs("testdata/harness.c"))+`"`, append(flags, "-g", "-Wextra")...)
+	return testbed.CC(t, `#include "`+testbed.Must(filepath.Abs("testdata/harness.c"))+`"`, append(flags, "-g", "-Wextra")...)
 }
 
 // TestConstructorInAPlainProgram goes through all its early returns.
@@ -64,7 +62,10 @@ func TestConstructorInAPlainProgram(t *testing.T) {
 // plainMarker is the marker's grammar, said once more.
 var plainMarker = regexp.MustCompile(`^([0-9]+):([0-9]+)$`)
 
-// FuzzMarker asks the C, and in a build without it the Go half as well.
+// goMarker is what the build without C makes of a launcher's marker.
+var goMarker func(text string) string
+
+// FuzzMarker asks the C, and in a build without it the Go as well.
 func FuzzMarker(f *testing.F) {
 	for _, text := range []string{"", ":", "2:3", "1:3", "2:2", "002:0003", "2147483647:2147483647", "2147483648:3", "21474836470:3", "2:3:4", " 2:3", "2:+3", "2:3\n", "９:3", strings.Repeat("9", 100) + ":3"} {
 		f.Add(text)
@@ -95,151 +96,61 @@ func FuzzMarker(f *testing.F) {
 		got, err := answers.ReadString('\n')
 		require.NoError(t, err)
 		assert.Equal(t, want, got, "%q", text)
-		if inGo, known := goMarker(text); known {
-			assert.Equal(t, want, inGo, "%q", text)
+		if goMarker != nil && strings.Count(text, ":") < 2 { // there, stage 1 has a third number
+			assert.Equal(t, want, goMarker(text), "%q", text)
 		}
 	})
 }
 
-// preloaded makes a library that does something before the program's own constructors.
-func preloaded(t *testing.T, does string) (env string) {
-	t.Helper()
-	return "LD_PRELOAD=" + testbed.CC(t, does, "-shared", "-fPIC", "-pthread")
-}
-
-// isStatic is true in a program without a dynamic loader.
-func isStatic(t *testing.T) bool {
-	f, err := elf.Open("/proc/self/exe")
-	require.NoError(t, err)
-	defer f.Close()
-	return !slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
-}
-
-func TestPreloadedLibraryWithThreads(t *testing.T) {
-	if !testbed.Isolate(t) {
-		return
-	}
-	if isMusl() {
-		t.Skip("needs glibc: gcc's library is for that")
-	}
-	cmd := testbed.Command("detacher", "0", "0")
-	cmd.Env = append(cmd.Env, preloaded(t, `#include <pthread.h>
+// forkFirstHarness is a C program in the Go program's place: it is ready, or
+// fails, or dies, as $HOW says.
+const forkFirstHarness = `#include "cdaemon.h"
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
-static void *rest(void *arg) { for (;;) pause(); return arg; }
-__attribute__((constructor)) static void begin(void) { pthread_t t; pthread_create(&t, 0, rest, 0); }
-`))
-	out, err := cmd.CombinedOutput()
-	if !usesLibc || isStatic(t) { // nobody forks, or nobody preloads
-		require.NoError(t, err, "%s", out)
-		testbed.One(t, "detacher")
-		return
-	}
-	require.Error(t, err)
-	assert.Equal(t, "a library has started threads before the program, which fork(2) would end: start without it (LD_PRELOAD?), or build with CGO_ENABLED=0 or -tags daemonizego\n", string(out))
-	testbed.None(t, "detacher")
-}
+int main(void)
+{
+	int fd;
+	const char *how = getenv("HOW");
+	struct cd_frame stage = { 's', 0, 5, 0 }, end = { *how, 4, 0, 0 };
+	if (cd_boot_result(&fd) != CD_FORKED)
+		return 9;
+	if (*how == '0')
+		return 0;
+	if (write(fd, &stage, sizeof stage) != sizeof stage || write(fd, "stage", 5) != 5)
+		return 8;
+	if (*how == 'd')
+		return 3;
+	if (*how == 'p') /* half a frame */
+		return write(fd, &stage, 3) == 3 ? 5 : 8;
+	return write(fd, &end, sizeof end) == sizeof end ? 7 : 8;
+}`
 
-// TestPreloadedLibraryThatMovesTheEnvironment: Go reads the one that the kernel made,
-// where the marker still is.
-func TestPreloadedLibraryThatMovesTheEnvironment(t *testing.T) {
-	if !testbed.Isolate(t) {
-		return
-	}
-	if isMusl() {
-		t.Skip("needs glibc: gcc's library is for that")
-	}
-	cmd := testbed.Command("shows-env", filepath.Join(t.TempDir(), "env"))
-	cmd.Env = append(cmd.Env, preloaded(t, `#include <stdlib.h>
-__attribute__((constructor)) static void begin(void) { for (int i = 0; i < 100; i++) setenv((char[]){'V', 'a' + i % 26, 'a' + i / 26, 0}, "x", 1); }
-`))
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	var env []byte
-	testbed.Eventually(t, func() bool {
-		env, err = os.ReadFile(cmd.Args[1])
-		return err == nil && strings.HasSuffix(string(env), "\nend\n")
-	}, "the child")
-	assert.NotContains(t, string(env), marker)
-	testbed.One(t, "shows-env")
-}
-
-// shows-env is a daemon that writes the environment of a child of its.
-var _ = testbed.Helper("shows-env", func() {
-	if err := Daemon(false, false); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	out, err := exec.Command("env").Output()
-	os.WriteFile(os.Args[1], fmt.Appendf(nil, "%s%v %v\nend\n", out, err, os.Environ()), 0o600)
-	untilTerm()
-})
-
-// TestNoArgumentsAndNoEnvironment: execve(2) of a whole program with neither.
-func TestNoArgumentsAndNoEnvironment(t *testing.T) {
-	if !isolateRoot(t) {
-		return
-	}
-	still := filepath.Join(t.TempDir(), "stillalive")
-	out, err := exec.Command("go", "build", "-o", still, "./examples/stillalive").CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	bare := testbed.CC(t, `#include <unistd.h>
-int main(int argc, char **argv) { char *none[] = { 0 }; return execve(argv[1], argc > 2 ? argv + 2 : none, none); }
-`)
-	_, stderr := command(t, 2, exec.Command(bare, still))
-	assert.Contains(t, stderr, "Usage: stillalive {start|")
-	_, stderr = command(t, 0, exec.Command(bare, still, "stillalive", "start"))
-	assert.Empty(t, stderr)
-	pid := testbed.One(t, "stillalive")
-	heldBy(t, "/run/stillalive.pid", pid)
-	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+func TestForkFirstLauncherUnderValgrind(t *testing.T) {
+	valgrind := testbed.Package(t, "valgrind", "valgrind")
+	here, err := os.Getwd()
 	require.NoError(t, err)
-	assert.Regexp(t, "^(DAEMONIZE_BOOT=[0-9:]*\x00)?$", string(env), "as it was at exec")
-	command(t, 0, exec.Command(bare, still, "stillalive", "stop"))
-	testbed.None(t, "stillalive")
-}
-
-// hostile starts a set-user-ID copy of counted with all that a launcher gives.
-var _ = testbed.Helper("hostile", func() {
-	a, b, err := socketPairFiles()
-	if err != nil {
-		panic(err)
-	}
-	cmd := testbed.Command("counted", os.Args[2])
-	cmd.Path = os.Args[1]
-	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d:3", marker, os.Getpid()))
-	cmd.ExtraFiles = []*os.File{b}
-	cmd.Stderr = os.Stderr
-	err = cmd.Run()
-	a.Close()
-	if err != nil {
-		os.Exit(1)
-	}
-})
-
-func TestSetuidProgramBelievesNoMarker(t *testing.T) {
-	testbed.NeedRoot(t)
-	if !testbed.Isolate(t) {
-		return
-	}
-	binary, err := os.ReadFile("/proc/self/exe")
-	require.NoError(t, err)
-	require.NoError(t, os.Mkdir("/run/count", 0o700))
-	for mode, says := range map[os.FileMode]string{
-		0o755:                 "", // as a control: without the bit it becomes a daemon
-		0o755 | os.ModeSetuid: "DAEMONIZE_BOOT was set, but not for this process",
+	harness := testbed.CC(t, forkFirstHarness, "-g", "-I"+here, filepath.Join(here, "cdaemon.c"), filepath.Join(here, "forkfirst/forkfirst.c"))
+	for _, c := range []struct {
+		how, says string
+		code      int
+	}{
+		{"0", ": exit status 0\n", 1},
+		{"d", "stage: exit status 3\n", 1},
+		{"p", "stage: exit status 5\n", 1},
+		{"r", "", 0},
+		{"e", "", 4},
+		{"o", "", 7},
 	} {
-		copied := fmt.Sprintf("/run/copy%d", mode)
-		require.NoError(t, os.WriteFile(copied, binary, 0o755))
-		require.NoError(t, os.Chmod(copied, mode))
-		require.NoError(t, os.Chown("/run/count", 65534, 65534))
-		cmd := testbed.As(t, 65534, testbed.Command("hostile", copied, "/run/count/n"))
-		out, err := cmd.CombinedOutput()
-		if says == "" {
-			require.NoError(t, err, "%s", out)
-		} else {
-			require.Error(t, err)
-			assert.Equal(t, 3, strings.Count(string(out), says), "%s", out)
-		}
-		testbed.None(t, "counted")
+		t.Run(c.how, func(t *testing.T) {
+			cmd := exec.Command(valgrind, "-q", "--leak-check=full", "--error-exitcode=99", harness, "start")
+			cmd.Env = append(os.Environ(), "HOW="+c.how)
+			_, stderr := testbed.Run(t, c.code, cmd)
+			assert.NotContains(t, stderr, "==")
+			assert.True(t, strings.HasSuffix(stderr, c.says), "%s", stderr)
+			if c.says == "" {
+				assert.Empty(t, stderr)
+			}
+		})
 	}
 }

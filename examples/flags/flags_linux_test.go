@@ -25,7 +25,7 @@ func greeting(t *testing.T, address string) string {
 	t.Helper()
 	c, err := net.Dial("tcp", address)
 	require.NoError(t, err)
-	require.NoError(t, c.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(30*time.Second)))
 	text, err := io.ReadAll(c)
 	require.NoError(t, err)
 	return string(text)

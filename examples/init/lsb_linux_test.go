@@ -30,12 +30,10 @@ func install(t *testing.T, programs map[string]string) {
 // looks at the exit codes of the LSB.
 func TestLSBScript(t *testing.T) {
 	testbed.NeedRoot(t)
-	if os.Getenv("LSB_STILLALIVE") == "" {
-		t.Setenv("LSB_STILLALIVE", testbed.Build(t, "examples/stillalive"))
-	}
 	if !testbed.Isolate(t) {
 		return
 	}
+	program := testbed.Build(t, "examples/stillalive")
 	script := absolute(t, "stillalive.sh")
 	installed := map[string]string{"/etc/init.d/stillalive": script}
 	service := script
@@ -44,7 +42,7 @@ func TestLSBScript(t *testing.T) {
 	}
 	code, _ := sh(t, script+" start")
 	assert.Equal(t, 5, code, "not installed")
-	installed["/usr/local/sbin/stillalive"] = os.Getenv("LSB_STILLALIVE")
+	installed["/usr/local/sbin/stillalive"] = program
 	install(t, installed)
 
 	steps := []struct {

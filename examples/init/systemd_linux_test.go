@@ -117,7 +117,7 @@ func TestUnits(t *testing.T) {
 			start := time.Now()
 			code, said := sh(t, "systemctl start stillalive")
 			assert.NotZero(t, code, "%s", said)
-			assert.Less(t, time.Since(start), 5*time.Second, "at once")
+			assert.Less(t, time.Since(start), 30*time.Second, "before systemd gives up")
 			if unit == "stillalive.service" { // the other one is started again a few times
 				assert.Equal(t, "failed", property("ActiveState"))
 				assert.Equal(t, "exit-code", property("Result"))

@@ -45,7 +45,7 @@ func TestTunnelIsUpWhenTheCommandReturns(t *testing.T) {
 	assert.Empty(t, out)
 	c, err := net.Dial("tcp", "127.0.0.1:7001")
 	require.NoError(t, err, "the command has returned: it must be up")
-	require.NoError(t, c.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(30*time.Second)))
 	fmt.Fprintln(c, "through the tunnel")
 	line, err := bufio.NewReader(c).ReadString('\n')
 	require.NoError(t, err)

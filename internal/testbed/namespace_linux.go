@@ -35,10 +35,15 @@ const (
 //	}
 //
 // PID 1 in there reaps orphans at once, and all that the test leaves behind
-// dies with it. Without root it uses a user namespace.
+// dies with it. Without root it uses a user namespace. Outside, the test runs side by side
+// with the package's other tests that call Isolate.
 func Isolate(t *testing.T) bool {
 	t.Helper()
-	return isIsolated(t) || isolate(t, reexec)
+	if isIsolated(t) {
+		return true
+	}
+	t.Parallel()
+	return isolate(t, reexec)
 }
 
 // IsolateBothWays is Isolate for the promises of a start: the test runs
@@ -46,7 +51,11 @@ func Isolate(t *testing.T) bool {
 // re-execution alone. See ForksFirst.
 func IsolateBothWays(t *testing.T) bool {
 	t.Helper()
-	return isIsolated(t) || isolate(t, reexec) || canForkFirst && !testing.Short() && isolate(t, forkFirst)
+	if isIsolated(t) {
+		return true
+	}
+	t.Parallel()
+	return isolate(t, reexec) || canForkFirst && !testing.Short() && isolate(t, forkFirst)
 }
 
 func isIsolated(t *testing.T) bool {

@@ -94,13 +94,13 @@ func (r *Recorder) Close() {
 	_ = os.Remove(DevLog)
 }
 
-// Next waits for a record; it fails the test after ten seconds.
+// Next waits for a record; it fails the test after half a minute.
 func (r *Recorder) Next(t testing.TB) string {
 	t.Helper()
 	select {
 	case record := <-r.records:
 		return record
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		require.FailNow(t, "waited ten seconds for a record")
 		return ""
 	}
@@ -133,6 +133,31 @@ func (r *Recorder) Until(t testing.TB, mark string) []string {
 		}
 		before = append(before, record)
 	}
+}
+
+// LogDescriptor is this process's descriptor that is connected to DevLog.
+func LogDescriptor(t testing.TB) int {
+	t.Helper()
+	fd, ok := FindLogDescriptor(t)
+	require.True(t, ok, "no descriptor of the log")
+	return fd
+}
+
+// FindLogDescriptor is LogDescriptor where there may be none.
+func FindLogDescriptor(t testing.TB) (int, bool) {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	for _, fd := range fds {
+		var n int
+		fmt.Sscan(fd.Name(), &n)
+		if peer, err := unix.Getpeername(n); err == nil {
+			if u, ok := peer.(*unix.SockaddrUnix); ok && u.Name == DevLog {
+				return n, true
+			}
+		}
+	}
+	return -1, false
 }
 
 // Console reads what was written to a namespace's /dev/console, a FIFO.
@@ -224,6 +249,13 @@ func (d *Syslogd) Text(t testing.TB) string {
 		require.NoError(t, err)
 	}
 	return string(b)
+}
+
+// Has waits for a message.
+func (d *Syslogd) Has(t testing.TB, format string, args ...any) {
+	t.Helper()
+	want := fmt.Sprintf(format, args...)
+	Eventually(t, func() bool { return strings.Contains(d.Text(t), want) }, "%q in the log", want)
 }
 
 // Lines waits until the daemon has written a line that contains mark, and

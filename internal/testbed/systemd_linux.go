@@ -41,6 +41,7 @@ func Systemd(t *testing.T, files func() map[string]string) bool {
 	if os.Getenv(envStage) == stageSystemd {
 		return os.Getenv(envTest) == t.Name()
 	}
+	t.Parallel()
 	NeedRoot(t)
 	if _, err := os.Stat(systemd); err != nil {
 		t.Skipf("needs %s: apt-get install systemd", systemd)
@@ -62,7 +63,7 @@ SuccessAction=exit
 FailureAction=exit
 [Service]
 Type=oneshot
-TimeoutStartSec=50
+TimeoutStartSec=150
 ExecStart=/opt/out/run
 StandardOutput=truncate:/opt/out/result
 StandardError=inherit
@@ -161,7 +162,7 @@ func cgroupStage() error {
 	if err := c.Start(); err != nil {
 		return err
 	}
-	deadline := time.AfterFunc(60*time.Second, func() { _ = c.Process.Kill() })
+	deadline := time.AfterFunc(180*time.Second, func() { _ = c.Process.Kill() })
 	defer deadline.Stop()
 	_ = c.Wait()
 	os.Exit(c.ProcessState.ExitCode())

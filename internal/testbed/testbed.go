@@ -79,15 +79,18 @@ func self() string {
 	return path
 }
 
-// Eventually waits for a condition; it fails the test after ten seconds.
+// patience is how long a condition may take, on a machine that is slow and busy.
+const patience = 30 * time.Second
+
+// Eventually waits for a condition; it fails the test after half a minute.
 func Eventually(t testing.TB, condition func() bool, what string, args ...any) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
 		if condition() {
 			return
 		}
 		if time.Now().After(end) {
-			require.FailNow(t, "waited ten seconds for: "+fmt.Sprintf(what, args...))
+			require.FailNow(t, "waited half a minute for: "+fmt.Sprintf(what, args...))
 		}
 	}
 }
@@ -110,13 +113,22 @@ func inModule() string {
 	if err != nil {
 		return "."
 	}
+	rel, _ := filepath.Rel(Module(), here)
+	return "./" + strings.TrimPrefix(rel, ".")
+}
+
+// Module is the module's directory, from the package's in which go test runs a test.
+func Module() string {
+	here, err := os.Getwd()
+	if err != nil {
+		return "."
+	}
 	for dir := here; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			rel, _ := filepath.Rel(dir, here)
-			return "./" + strings.TrimPrefix(rel, ".")
+			return dir
 		}
 	}
-	return "."
+	return here
 }
 
 // pattern is the -test.run argument that selects one test or subtest alone.

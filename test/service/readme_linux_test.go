@@ -1,4 +1,4 @@
-package daemonize
+package service_test
 
 // The README and docs/ keep their word.
 
@@ -18,7 +18,7 @@ import (
 // block is the n-th block of that kind in the README.
 func block(t *testing.T, kind string, n int) string {
 	t.Helper()
-	text, err := os.ReadFile("README.md")
+	text, err := os.ReadFile(filepath.Join(testbed.Module(), "README.md"))
 	require.NoError(t, err)
 	blocks := regexp.MustCompile("(?s)```"+kind+"\n(.*?)```").FindAllStringSubmatch(string(text), -1)
 	require.Greater(t, len(blocks), n)
@@ -28,15 +28,13 @@ func block(t *testing.T, kind string, n int) string {
 // TestREADMEsProgramDoesWhatItsSessionShows builds the program, in a module
 // of its own that has the replace line, and types the session.
 func TestREADMEsProgramDoesWhatItsSessionShows(t *testing.T) {
-	if !isolateRoot(t) {
+	if !testbed.IsolateRoot(t) {
 		return
 	}
 	testbed.Package(t, "ps", "procps")
-	here, err := os.Getwd()
-	require.NoError(t, err)
 	dir := t.TempDir()
-	mod := "module docs\n\ngo 1.25.0\n\nrequire (\n\tgithub.com/madhadron/daemonize v0.0.0\n\tgolang.org/x/sys v0.38.0\n)\n\nreplace github.com/madhadron/daemonize => " + here + "\n"
-	sum, err := os.ReadFile("go.sum")
+	mod := "module docs\n\ngo 1.25.0\n\nrequire (\n\tgithub.com/madhadron/daemonize v0.0.0\n\tgolang.org/x/sys v0.38.0\n)\n\nreplace github.com/madhadron/daemonize => " + testbed.Module() + "\n"
+	sum, err := os.ReadFile(filepath.Join(testbed.Module(), "go.sum"))
 	require.NoError(t, err)
 	for name, text := range map[string]string{"main.go": block(t, "go", 0), "go.mod": mod, "go.sum": string(sum)} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
@@ -61,7 +59,7 @@ func TestREADMEsProgramDoesWhatItsSessionShows(t *testing.T) {
 }
 
 func TestREADMEIsShort(t *testing.T) {
-	text, err := os.ReadFile("README.md")
+	text, err := os.ReadFile(filepath.Join(testbed.Module(), "README.md"))
 	require.NoError(t, err)
 	assert.Less(t, strings.Count(string(text), "\n"), 120)
 }
@@ -69,16 +67,18 @@ func TestREADMEIsShort(t *testing.T) {
 // TestEveryTestThatIsPromisedIsThere: a promise, and a fault, names the test
 // behind it.
 func TestEveryTestThatIsPromisedIsThere(t *testing.T) {
-	tests, err := filepath.Glob("*_test.go")
+	inRoot, err := filepath.Glob(filepath.Join(testbed.Module(), "*_test.go"))
+	require.NoError(t, err)
+	inTest, err := filepath.Glob(filepath.Join(testbed.Module(), "test/*/*_test.go"))
 	require.NoError(t, err)
 	var all strings.Builder
-	for _, name := range tests {
+	for _, name := range append(inRoot, inTest...) {
 		text, err := os.ReadFile(name)
 		require.NoError(t, err)
 		all.Write(text)
 	}
 	for _, page := range []string{"README.md", "docs/faults.md"} {
-		text, err := os.ReadFile(page)
+		text, err := os.ReadFile(filepath.Join(testbed.Module(), page))
 		require.NoError(t, err)
 		promised := regexp.MustCompile(`\b(Test|Fuzz)[A-Z][A-Za-z0-9]+`).FindAllString(string(text), -1)
 		assert.NotEmpty(t, promised, page)

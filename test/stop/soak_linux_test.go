@@ -1,4 +1,4 @@
-package daemonize
+package stop_test
 
 // A daemon for as long as one likes.
 
@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/madhadron/daemonize"
 	"github.com/madhadron/daemonize/internal/testbed"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -20,20 +21,20 @@ import (
 // soaking is a daemon that logs all the time and tells at each reload how many goroutines
 // it has.
 var _ = testbed.Helper("soaking", func() {
-	Serviced(func(ctx context.Context, _ int) error {
+	daemonize.Serviced(func(ctx context.Context, _ int) error {
 		for n := 0; ctx.Err() == nil; n++ {
-			Syslogf(LOG_INFO, "message %d", n)
+			daemonize.Syslogf(daemonize.LOG_INFO, "message %d", n)
 			select {
 			case <-ctx.Done():
 			case <-time.After(time.Millisecond):
 			}
 		}
 		return nil
-	}, &Config[int]{
+	}, &daemonize.Config[int]{
 		Name: "svc",
 		User: "root",
 		Reload: func(context.Context) error {
-			Syslog(LOG_NOTICE, "reloading")
+			daemonize.Syslog(daemonize.LOG_NOTICE, "reloading")
 			runtime.GC()
 			return os.WriteFile("/run/reloaded", fmt.Append(nil, runtime.NumGoroutine()), 0o600)
 		},
@@ -46,20 +47,20 @@ type use struct{ fds, threads, goroutines, kilobytes int }
 // TestSoak lets a daemon log, reload and be restarted for as long as DAEMONIZE_SOAK says,
 // and compares what it costs at the beginning of a life and at its end:
 //
-//	DAEMONIZE_SOAK=10m go test -run TestSoak -v -timeout 1h .
+//	DAEMONIZE_SOAK=10m go test -run TestSoak -v -timeout 1h ./test/stop
 func TestSoak(t *testing.T) {
 	length := time.Second
 	if text := os.Getenv("DAEMONIZE_SOAK"); text != "" {
-		length = must(time.ParseDuration(text))
+		length = testbed.Must(time.ParseDuration(text))
 	}
-	if !isolateRoot(t) {
+	if !testbed.IsolateRoot(t) {
 		return
 	}
 	// Somebody must read, or the socket's queue is full; a file would fill the disk.
-	startSyslogd(t)
+	testbed.StartSyslogd(t, "busybox")
 	measure := func(pid int) (u use) {
 		_ = os.Remove("/run/reloaded")
-		command(t, 0, testbed.Command("soaking", "reload"))
+		testbed.Run(t, 0, testbed.Command("soaking", "reload"))
 		testbed.Eventually(t, func() bool {
 			text, _ := os.ReadFile("/run/reloaded")
 			u.goroutines, _ = strconv.Atoi(string(text))
@@ -67,7 +68,7 @@ func TestSoak(t *testing.T) {
 		}, "the reload")
 		u.fds = len(testbed.Look(t, pid).FDs)
 		u.threads = len(testbed.Threads(t, pid))
-		u.kilobytes = must(strconv.Atoi(strings.TrimSuffix(testbed.Status(t, pid, 0)["VmRSS"], " kB")))
+		u.kilobytes = testbed.Must(strconv.Atoi(strings.TrimSuffix(testbed.Status(t, pid, 0)["VmRSS"], " kB")))
 		return u
 	}
 	end := time.Now().Add(length)
@@ -75,7 +76,7 @@ func TestSoak(t *testing.T) {
 	lives, reloads := 0, 0
 	var first use
 	for ; time.Now().Before(end); lives++ {
-		command(t, 0, testbed.Command("soaking", "restart"))
+		testbed.Run(t, 0, testbed.Command("soaking", "restart"))
 		pid := testbed.One(t, "soaking")
 		for range 20 {
 			measure(pid) // it has what it needs, once it has done everything
@@ -100,7 +101,7 @@ func TestSoak(t *testing.T) {
 		require.False(t, t.Failed())
 	}
 	t.Logf("%d lives, %d reloads", lives, reloads)
-	command(t, 0, testbed.Command("soaking", "stop"))
+	testbed.Run(t, 0, testbed.Command("soaking", "stop"))
 	testbed.None(t, "soaking")
-	assertNoLocks(t)
+	testbed.NoLocks(t)
 }

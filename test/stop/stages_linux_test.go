@@ -1,6 +1,6 @@
 //go:build daemonizefailpoint
 
-package daemonize
+package stop_test
 
 // kill -9 and stop at each stage of a start.
 
@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/madhadron/daemonize/internal/testbed"
+	"github.com/madhadron/daemonize/internal/testdaemon"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -44,7 +45,7 @@ func startStopped(t *testing.T, stage string) (launcher *exec.Cmd, stderr *bytes
 	require.NoError(t, os.Chmod("/run/stopped", 0o777)) // for one that has dropped, too
 	const file = "/run/stopped/pid"
 	_ = os.Remove(file)
-	launcher, stderr = serviceCommand("start", "DAEMONIZE_FAILPOINT="+stage, "DAEMONIZE_FAILPOINT_FILE="+file), new(bytes.Buffer)
+	launcher, stderr = testdaemon.Command("start", "DAEMONIZE_FAILPOINT="+stage, "DAEMONIZE_FAILPOINT_FILE="+file), new(bytes.Buffer)
 	launcher.Stderr = stderr
 	require.NoError(t, launcher.Start())
 	testbed.Eventually(t, func() bool {
@@ -59,12 +60,12 @@ func startStopped(t *testing.T, stage string) (launcher *exec.Cmd, stderr *bytes
 func TestKill9AtEveryStageOfAStart(t *testing.T) {
 	for _, stage := range stages {
 		t.Run("the daemon "+stage.name, func(t *testing.T) {
-			if !isolateRoot(t) {
+			if !testbed.IsolateRoot(t) {
 				return
 			}
 			testbed.Subreaper(t)
 			launcher, stderr, pid := startStopped(t, stage.name)
-			text, err := os.ReadFile(svcPidfile)
+			text, err := os.ReadFile(testdaemon.Pidfile)
 			assert.Equal(t, stage.locked, err == nil)
 			if stage.locked {
 				assert.Equal(t, map[bool]string{true: strconv.Itoa(pid)}[stage.named], string(text))
@@ -91,7 +92,7 @@ func TestKill9AtEveryStageOfAStart(t *testing.T) {
 		}
 		for _, sig := range []syscall.Signal{unix.SIGKILL, unix.SIGINT} {
 			t.Run(unix.SignalName(sig)+" of the launcher "+stage.name, func(t *testing.T) {
-				if !isolateRoot(t) {
+				if !testbed.IsolateRoot(t) {
 					return
 				}
 				launcher, _, _ := startStopped(t, stage.name)
@@ -108,29 +109,29 @@ func TestKill9AtEveryStageOfAStart(t *testing.T) {
 func TestStopAtEveryStageOfAStart(t *testing.T) {
 	for _, stage := range stages[1:] {
 		t.Run(stage.name, func(t *testing.T) {
-			if !isolateRoot(t) {
+			if !testbed.IsolateRoot(t) {
 				return
 			}
 			launcher, stderr, pid := startStopped(t, stage.name)
 			switch {
 			case !stage.locked:
-				command(t, 0, serviceCommand("stop"))
+				testbed.Run(t, 0, testdaemon.Command("stop"))
 				assert.True(t, testbed.Alive(pid))
 			case !stage.named:
-				_, says := command(t, 1, serviceCommand("stop", "STOP_TIMEOUT_MS=100"))
+				_, says := testbed.Run(t, 1, testdaemon.Command("stop", "STOP_TIMEOUT_MS=100"))
 				assert.Equal(t, "svc: /var/run/svc.pid is locked, but names no process: it is starting, or another program's\n", says)
 				assert.True(t, testbed.Alive(pid))
 			default:
-				command(t, 0, serviceCommand("stop", "STOP_TIMEOUT_MS=100"))
+				testbed.Run(t, 0, testdaemon.Command("stop", "STOP_TIMEOUT_MS=100"))
 				assert.False(t, testbed.Alive(pid))
 				require.Error(t, launcher.Wait())
 				assert.Contains(t, stderr.String(), "died before it was ready, "+stage.name)
-				nothingLeft(t)
+				testdaemon.NothingLeft(t)
 				return
 			}
 			require.NoError(t, launcher.Process.Kill())
 			_ = launcher.Wait()
-			nothingLeft(t)
+			testdaemon.NothingLeft(t)
 		})
 	}
 }
@@ -139,15 +140,15 @@ func TestStopAtEveryStageOfAStart(t *testing.T) {
 func onlyAStalePidfileLeft(t *testing.T, stale bool) {
 	t.Helper()
 	testbed.None(t, "service")
-	assertNoLocks(t)
+	testbed.NoLocks(t)
 	if stale {
-		command(t, 1, serviceCommand("status"))
+		testbed.Run(t, 1, testdaemon.Command("status"))
 	} else {
-		assert.NoFileExists(t, svcPidfile)
-		command(t, 3, serviceCommand("status"))
+		assert.NoFileExists(t, testdaemon.Pidfile)
+		testbed.Run(t, 3, testdaemon.Command("status"))
 	}
-	command(t, 0, serviceCommand("start"))
-	heldBy(t, svcPidfile, testbed.One(t, "service"))
-	command(t, 0, serviceCommand("stop"))
-	nothingLeft(t)
+	testbed.Run(t, 0, testdaemon.Command("start"))
+	testbed.HeldBy(t, testdaemon.Pidfile, testbed.One(t, "service"))
+	testbed.Run(t, 0, testdaemon.Command("stop"))
+	testdaemon.NothingLeft(t)
 }

@@ -1,10 +1,8 @@
 //go:build cgo && !daemonizego
 
-package daemonize
+package start_test
 
-// What package forkfirst does besides the promises of every start, which
-// IsolateBothWays has the other tests check. The test binary imports it, so
-// helpers whose only argument is start or restart fork first.
+// What package forkfirst does besides the promises of every start.
 
 import (
 	"context"
@@ -14,10 +12,12 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/madhadron/daemonize"
 	"github.com/madhadron/daemonize/internal/testbed"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -32,18 +32,25 @@ func forked(helper, verb string, env ...string) *exec.Cmd {
 	return c
 }
 
-// which says what the constructor did; it never is a daemon.
+// which says whether it is the process that was started, or one that the constructor made; it
+// never is a daemon.
 var _ = testbed.Helper("which", func() {
-	fmt.Print(boot.state == bootForked)
+	fmt.Print(os.Getenv("TESTBED_PARENT") != strconv.Itoa(os.Getppid()))
 	os.Exit(3)
 })
+
+func whichCommand() *exec.Cmd {
+	c := testbed.Command("which")
+	c.Env = append(c.Env, "TESTBED_PARENT="+strconv.Itoa(os.Getpid()))
+	return c
+}
 
 func TestForkFirstIsForStartAndRestartAlone(t *testing.T) {
 	if !testbed.Isolate(t) {
 		return
 	}
 	for _, args := range [][]string{{"start"}, {"restart"}} {
-		c := testbed.Command("which")
+		c := whichCommand()
 		c.Args = append(c.Args, args...)
 		out, _ := c.Output()
 		assert.Equal(t, "true", string(out), "%q", args)
@@ -52,7 +59,7 @@ func TestForkFirstIsForStartAndRestartAlone(t *testing.T) {
 		{}, {""}, {"stop"}, {"START"}, {"star"}, {"startx"}, {" start"}, {"restar"}, {"start", ""}, {"start", "start"}, {"", "start"},
 		{"start", "restart"}, {"x", "start"}, {"run"}, {strings.Repeat("x", 5000)}, {"start", strings.Repeat("x", 5000)},
 	} {
-		c := testbed.Command("which")
+		c := whichCommand()
 		c.Args = append(c.Args, args...)
 		out, _ := c.Output()
 		assert.Equal(t, "false", string(out), "%.40q", args)
@@ -60,12 +67,12 @@ func TestForkFirstIsForStartAndRestartAlone(t *testing.T) {
 	}
 	// A name so long that the verb cannot be read, and none at all.
 	for _, name := range []string{strings.Repeat("x", 4090), strings.Repeat("x", 9000)} {
-		c := testbed.Command("which")
+		c := whichCommand()
 		c.Args = []string{name, "start"}
 		out, _ := c.Output()
 		assert.Equal(t, "false", string(out))
 	}
-	c := testbed.Command("which")
+	c := whichCommand()
 	c.Args = []string{"", "start"}
 	out, _ := c.Output()
 	assert.Equal(t, "true", string(out))
@@ -110,7 +117,7 @@ func TestForkFirstProgramThatIsNoDaemonEndsAsItself(t *testing.T) {
 				if !testbed.Isolate(t) {
 					return
 				}
-				stdout, stderr := command(t, c.code, forked("ends", verb, "HOW="+c.how))
+				stdout, stderr := testbed.Run(t, c.code, forked("ends", verb, "HOW="+c.how))
 				assert.Equal(t, "%s %n out\n", stdout)
 				const words = "%s %n err\nends: the daemon (pid %d) ended before it reached the call that makes it one: main returned, exited or panicked first: "
 				assert.Equal(t, words+c.says+"\n", digits(stderr, words))
@@ -124,7 +131,7 @@ func TestForkFirstProgramThatIsNoDaemonEndsAsItself(t *testing.T) {
 		}
 		c := testbed.Command("ignores-children")
 		c.Env = append(c.Env, "THEN=ends", "HOW=killed")
-		_, stderr := command(t, 1, c)
+		_, stderr := testbed.Run(t, 1, c)
 		assert.True(t, strings.HasSuffix(stderr, ": signal: killed\n"), "%s", stderr)
 	})
 }
@@ -132,7 +139,7 @@ func TestForkFirstProgramThatIsNoDaemonEndsAsItself(t *testing.T) {
 // own-words does what a program with messages of its own does when
 // Start fails: it prints, goes on, and ends with a code of its own.
 var _ = testbed.Helper("own-words", func() {
-	s, err := New(func(ctx context.Context, _ int) error { <-ctx.Done(); return nil }, &Config[int]{Name: "svc", PidfileDirectory: "/run/not-there"})
+	s, err := daemonize.New(func(ctx context.Context, _ int) error { <-ctx.Done(); return nil }, &daemonize.Config[int]{Name: "svc", PidfileDirectory: "/run/not-there"})
 	if err != nil {
 		panic(err)
 	}
@@ -154,20 +161,20 @@ var _ = testbed.Helper("own-words", func() {
 })
 
 func TestForkFirstErrorBeforeTheStartIsTheCallers(t *testing.T) {
-	if !isolateRootOneWay(t) {
+	if !testbed.IsolateRootOneWay(t) {
 		return
 	}
-	stdout, stderr := command(t, 7, forked("own-words", "start"))
+	stdout, stderr := testbed.Run(t, 7, forked("own-words", "start"))
 	assert.Empty(t, stderr, "the launcher adds nothing")
 	assert.Contains(t, stdout, "/run/not-there")
 	assert.True(t, strings.HasSuffix(stdout, "\nagain: true\n"), "%s", stdout)
-	command(t, 128+9, forked("own-words", "start", "HOW=killed"))
+	testbed.Run(t, 128+9, forked("own-words", "start", "HOW=killed"))
 
 	c := forked("own-words", "start", "HOW=leaves a child")
 	c.WaitDelay = 100 * time.Millisecond                                   // the child has our standard error
 	late := time.AfterFunc(5*time.Second, func() { _ = c.Process.Kill() }) // a launcher that waits for the child
 	defer late.Stop()
-	command(t, 7, c)
+	testbed.Run(t, 7, c)
 	for _, pid := range testbed.Find("own-words") {
 		require.NoError(t, unix.Kill(pid, unix.SIGKILL))
 	}
@@ -175,7 +182,7 @@ func TestForkFirstErrorBeforeTheStartIsTheCallers(t *testing.T) {
 }
 
 func TestForkFirstLauncherThatGoesTakesTheProgramAlong(t *testing.T) {
-	if !isolateRootOneWay(t) {
+	if !testbed.IsolateRootOneWay(t) {
 		return
 	}
 	up := filepath.Join(t.TempDir(), "up")
@@ -190,12 +197,12 @@ func TestForkFirstLauncherThatGoesTakesTheProgramAlong(t *testing.T) {
 
 // foreground has a command start that stays in the foreground.
 var _ = testbed.Helper("foreground", func() {
-	s, err := New(func(ctx context.Context, _ int) error {
+	s, err := daemonize.New(func(ctx context.Context, _ int) error {
 		fmt.Println("up")
 		<-ctx.Done()
 		fmt.Println("down")
 		return errors.New("told to")
-	}, &Config[int]{Name: "svc"})
+	}, &daemonize.Config[int]{Name: "svc"})
 	if err != nil {
 		panic(err)
 	}
@@ -204,7 +211,7 @@ var _ = testbed.Helper("foreground", func() {
 })
 
 func TestForkFirstRunGoesOnInTheForeground(t *testing.T) {
-	if !isolateRootOneWay(t) {
+	if !testbed.IsolateRootOneWay(t) {
 		return
 	}
 	c := forked("foreground", "start")
@@ -230,7 +237,7 @@ func TestForkFirstRunGoesOnInTheForeground(t *testing.T) {
 // cannot-setsid has daemon(3) fail in the child of the first fork.
 var _ = testbed.Helper("cannot-setsid", func() {
 	testbed.Refuse(unix.EPERM, nil, unix.SYS_SETSID)
-	execHelper(os.Args[1:])
+	testbed.ExecHelper(os.Args[1:])
 })
 
 func TestForkFirstInDoubtTakesTheOrdinaryWay(t *testing.T) {
@@ -268,59 +275,6 @@ func TestForkFirstChildHasTheTerminalAndTheReport(t *testing.T) {
 		defer f.Close()
 		c.ExtraFiles = append(c.ExtraFiles, f)
 	}
-	stdout, _ := command(t, 3, c)
+	stdout, _ := testbed.Run(t, 3, c)
 	assert.Equal(t, "0 /dev/null\n1 pipe\n2 pipe\n3 socket\n", stdout)
-}
-
-// forkFirstHarness is a C program in the Go program's place: it is ready, or
-// fails, or dies, as $HOW says.
-const forkFirstHarness = `#include "cdaemon.h"
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-int main(void)
-{
-	int fd;
-	const char *how = getenv("HOW");
-	struct cd_frame stage = { 's', 0, 5, 0 }, end = { *how, 4, 0, 0 };
-	if (cd_boot_result(&fd) != CD_FORKED)
-		return 9;
-	if (*how == '0')
-		return 0;
-	if (write(fd, &stage, sizeof stage) != sizeof stage || write(fd, "stage", 5) != 5)
-		return 8;
-	if (*how == 'd')
-		return 3;
-	if (*how == 'p') /* half a frame */
-		return write(fd, &stage, 3) == 3 ? 5 : 8;
-	return write(fd, &end, sizeof end) == sizeof end ? 7 : 8;
-}`
-
-func TestForkFirstLauncherUnderValgrind(t *testing.T) {
-	valgrind := testbed.Package(t, "valgrind", "valgrind")
-	here, err := os.Getwd()
-	require.NoError(t, err)
-	harness := testbed.CC(t, forkFirstHarness, "-g", "-I"+here, filepath.Join(here, "cdaemon.c"), filepath.Join(here, "forkfirst/forkfirst.c"))
-	for _, c := range []struct {
-		how, says string
-		code      int
-	}{
-		{"0", ": exit status 0\n", 1},
-		{"d", "stage: exit status 3\n", 1},
-		{"p", "stage: exit status 5\n", 1},
-		{"r", "", 0},
-		{"e", "", 4},
-		{"o", "", 7},
-	} {
-		t.Run(c.how, func(t *testing.T) {
-			cmd := exec.Command(valgrind, "-q", "--leak-check=full", "--error-exitcode=99", harness, "start")
-			cmd.Env = append(os.Environ(), "HOW="+c.how)
-			_, stderr := command(t, c.code, cmd)
-			assert.NotContains(t, stderr, "==")
-			assert.True(t, strings.HasSuffix(stderr, c.says), "%s", stderr)
-			if c.says == "" {
-				assert.Empty(t, stderr)
-			}
-		})
-	}
 }

@@ -1,4 +1,4 @@
-package daemonize
+package start_test
 
 // Old kernels, few processes, odd ways to be started.
 
@@ -10,51 +10,44 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/madhadron/daemonize"
 	"github.com/madhadron/daemonize/internal/testbed"
+	"github.com/madhadron/daemonize/internal/testdaemon"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
-// failing runs a helper for which some system calls fail: the errno, the
-// calls' numbers, then the helper and its arguments.
-var _ = testbed.Helper("failing", func() {
-	for nr := range strings.SplitSeq(os.Args[2], ",") {
-		testbed.Refuse(unix.Errno(must(strconv.Atoi(os.Args[1]))), nil, must(strconv.Atoi(nr)))
-	}
-	execHelper(os.Args[3:])
-})
-
 // TestOldKernel: Linux before 5.1 has none of these.
 func TestOldKernel(t *testing.T) {
-	if !isolateRoot(t) {
+	if !testbed.IsolateRoot(t) {
 		return
 	}
 	lacks := fmt.Sprintf("%d,%d,%d,%d,%d,%d", unix.SYS_PIDFD_OPEN, unix.SYS_PIDFD_SEND_SIGNAL, unix.SYS_PIDFD_GETFD, unix.SYS_CLOSE_RANGE, unix.SYS_OPENAT2, unix.SYS_FACCESSAT2)
 	verb := func(v string) *exec.Cmd { return testbed.Command("without", lacks, "service", v) }
-	log := startSyslogd(t)
-	command(t, 3, verb("status"))
-	command(t, 0, verb("start"))
+	log := testbed.StartSyslogd(t, "busybox")
+	testbed.Run(t, 3, verb("status"))
+	testbed.Run(t, 0, verb("start"))
 	pid := testbed.One(t, "service")
-	heldBy(t, svcPidfile, pid)
+	testbed.HeldBy(t, testdaemon.Pidfile, pid)
 	assert.Equal(t, "1\t1\t1\t1", testbed.Status(t, pid, 0)["Uid"])
-	stdout, _ := command(t, 0, verb("status"))
+	stdout, _ := testbed.Run(t, 0, verb("status"))
 	assert.Equal(t, fmt.Sprintf("svc is running (pid %d).\n", pid), stdout)
-	command(t, 1, verb("start"))
-	command(t, 0, verb("reload"))
-	log.has(t, "daemon.notice svc[%d]: reloading", pid)
-	command(t, 0, verb("restart"))
+	testbed.Run(t, 1, verb("start"))
+	testbed.Run(t, 0, verb("reload"))
+	log.Has(t, "daemon.notice svc[%d]: reloading", pid)
+	testbed.Run(t, 0, verb("restart"))
 	second := testbed.One(t, "service")
 	assert.NotEqual(t, pid, second)
 	require.NoError(t, unix.Kill(second, unix.SIGKILL))
 	testbed.None(t, "service")
-	command(t, 1, verb("status"))
-	command(t, 0, verb("start"))
-	require.NoError(t, os.Remove(svcPidfile)) // under a live daemon
-	command(t, 1, verb("start"))
-	command(t, 0, verb("stop"))
-	command(t, 0, verb("stop"))
-	nothingLeft(t)
+	testbed.Run(t, 1, verb("status"))
+	testbed.Run(t, 0, verb("start"))
+	require.NoError(t, os.Remove(testdaemon.Pidfile)) // under a live daemon
+	testbed.Run(t, 1, verb("start"))
+	testbed.Run(t, 0, verb("stop"))
+	testbed.Run(t, 0, verb("stop"))
+	testdaemon.NothingLeft(t)
 }
 
 func TestFileSystemWithoutLocks(t *testing.T) {
@@ -69,19 +62,19 @@ func TestFileSystemWithoutLocks(t *testing.T) {
 			for range 2 {
 				c := verb("start")
 				c.Env = append(c.Env, "AS=root")
-				_, stderr := command(t, 1, c)
+				_, stderr := testbed.Run(t, 1, c)
 				assert.Equal(t, "svc: lock pidfile: flock /var/run/svc.pid (locks may not be supported there: use a local directory): "+errno.Error()+"\n", stderr)
-				nothingLeft(t)
+				testdaemon.NothingLeft(t)
 			}
 			// One that somebody else left stays.
-			require.NoError(t, os.WriteFile(svcPidfile, []byte("2"), 0o600))
+			require.NoError(t, os.WriteFile(testdaemon.Pidfile, []byte("2"), 0o600))
 			for verbName, code := range map[string]int{"start": 1, "status": 4, "stop": 1, "reload": 1, "restart": 1} {
 				c := verb(verbName)
 				c.Env = append(c.Env, "AS=root")
-				_, stderr := command(t, code, c)
+				_, stderr := testbed.Run(t, code, c)
 				assert.Contains(t, stderr, "use a local directory", verbName)
 			}
-			text, err := os.ReadFile(svcPidfile)
+			text, err := os.ReadFile(testdaemon.Pidfile)
 			require.NoError(t, err)
 			assert.Equal(t, "2", string(text))
 			testbed.None(t, "service")
@@ -89,19 +82,10 @@ func TestFileSystemWithoutLocks(t *testing.T) {
 	}
 }
 
-// few-processes becomes another helper, with so few processes and threads.
-var _ = testbed.Helper("few-processes", func() {
-	n := uint64(must(strconv.Atoi(os.Args[1])))
-	if err := unix.Setrlimit(unix.RLIMIT_NPROC, &unix.Rlimit{Cur: n, Max: n}); err != nil {
-		panic(err)
-	}
-	execHelper(os.Args[2:])
-})
-
 // TestFewProcessesAreAClearErrorOrEnough: the Go runtime itself needs threads, and
 // says so; what it has, the launcher shows.
 func TestFewProcessesAreAClearErrorOrEnough(t *testing.T) {
-	if !isolateRoot(t) { // root has no such limit, and others' uid is not ours to take
+	if !testbed.IsolateRoot(t) { // root has no such limit, and others' uid is not ours to take
 		return
 	}
 	const uid = 64937 // nobody else's: the limit counts the user's processes everywhere
@@ -126,7 +110,7 @@ var _ = testbed.Helper("remounts", func() {
 	if err := unix.Mount("", os.Args[1], "", unix.MS_REMOUNT|unix.MS_NOEXEC, ""); err != nil {
 		panic(err)
 	}
-	fmt.Fprintln(os.Stderr, Daemon(false, false))
+	fmt.Fprintln(os.Stderr, daemonize.Daemon(false, false))
 	os.Exit(1)
 })
 
@@ -161,10 +145,10 @@ func TestStartedBy(t *testing.T) {
 		"niced and ignoring":     {"sh", "-c", `trap '' HUP INT QUIT TERM USR1 USR2 CHLD; exec "$@"`, "sh"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if !isolateRoot(t) {
+			if !testbed.IsolateRoot(t) {
 				return
 			}
-			c := serviceCommand("start")
+			c := testdaemon.Command("start")
 			path, err := exec.LookPath(through[0])
 			require.NoError(t, err)
 			c.Args = append(append([]string{path}, through[1:]...), append([]string{c.Path}, c.Args[1:]...)...)
@@ -172,18 +156,18 @@ func TestStartedBy(t *testing.T) {
 			out, err := c.CombinedOutput() // returns when nobody has the pipe any more
 			require.NoError(t, err, "%s", out)
 			assert.Empty(t, strings.ReplaceAll(string(out), "nohup: ignoring input\n", ""))
-			pid, err := strconv.Atoi(string(must(os.ReadFile(svcPidfile))))
+			pid, err := strconv.Atoi(string(testbed.Must(os.ReadFile(testdaemon.Pidfile))))
 			require.NoError(t, err)
-			heldBy(t, svcPidfile, pid)
+			testbed.HeldBy(t, testdaemon.Pidfile, pid)
 			p := testbed.Look(t, pid)
 			assert.Zero(t, p.TTY)
 			assert.Equal(t, []any{1, "/", "0022", "0000000000000000"}, []any{p.PPID, p.Cwd, p.Status["Umask"], p.Status["SigIgn"]})
 			for fd := range 3 {
 				assert.Equal(t, "/dev/null", p.FDs[fd])
 			}
-			command(t, 0, serviceCommand("stop"))
+			testbed.Run(t, 0, testdaemon.Command("stop"))
 			assert.False(t, testbed.Alive(pid))
-			nothingLeft(t)
+			testdaemon.NothingLeft(t)
 		})
 	}
 }

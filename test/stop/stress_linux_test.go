@@ -1,4 +1,4 @@
-package daemonize
+package stop_test
 
 // All verbs at random, by several actors, with an observer.
 
@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/madhadron/daemonize/internal/testbed"
+	"github.com/madhadron/daemonize/internal/testdaemon"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -55,9 +56,9 @@ var whatVerbsSay = regexp.MustCompile(`^((svc|service): (` + strings.Join([]stri
 // TestStress has four actors start, stop, restart, reload, ask and kill -9 at random,
 // while an observer looks from outside:
 //
-//	DAEMONIZE_STRESS=5000 go test -run TestStress -v -timeout 1h .
+//	DAEMONIZE_STRESS=5000 go test -run TestStress -v -timeout 1h ./test/stop
 func TestStress(t *testing.T) {
-	if !isolateRoot(t) {
+	if !testbed.IsolateRoot(t) {
 		return
 	}
 	end, cycles := howLong(t)
@@ -98,10 +99,10 @@ func TestStress(t *testing.T) {
 	assert.NotZero(t, saw.named)
 	assert.NotZero(t, did["start 0"])
 
-	_, _ = command(t, 0, serviceCommand("restart"))
-	heldBy(t, svcPidfile, testbed.One(t, "service"))
-	command(t, 0, serviceCommand("stop"))
-	nothingLeft(t)
+	_, _ = testbed.Run(t, 0, testdaemon.Command("restart"))
+	testbed.HeldBy(t, testdaemon.Pidfile, testbed.One(t, "service"))
+	testbed.Run(t, 0, testdaemon.Command("stop"))
+	testdaemon.NothingLeft(t)
 	left, err := os.ReadDir("/run")
 	require.NoError(t, err)
 	assert.Empty(t, left)
@@ -132,21 +133,21 @@ func act(random *rand.Rand) (verb string, code int, said string) {
 		}
 		return "kill any", 0, ""
 	case n < 19:
-		if text, err := os.ReadFile(svcPidfile); err == nil {
-			if pid, ok := parsePID(text); ok && slices.Contains(testbed.Find("service"), pid) {
+		if text, err := os.ReadFile(testdaemon.Pidfile); err == nil {
+			if pid, err := strconv.Atoi(string(text)); err == nil && slices.Contains(testbed.Find("service"), pid) {
 				_ = unix.Kill(pid, unix.SIGKILL)
 			}
 		}
 		return "kill holder", 0, ""
 	default:
-		c := serviceCommand("start", as)
+		c := testdaemon.Command("start", as)
 		_ = c.Start()
 		time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
 		_ = c.Process.Signal([]os.Signal{unix.SIGKILL, unix.SIGINT, unix.SIGTERM}[random.IntN(3)])
 		_ = c.Wait()
 		return "interrupted start", 0, ""
 	}
-	c := serviceCommand(verb, as)
+	c := testdaemon.Command(verb, as)
 	out, _ := c.CombinedOutput()
 	said = string(out)
 	if _, after, named := strings.Cut(said, "(pid "); named {
@@ -200,7 +201,7 @@ func observe(over chan struct{}) observed {
 			continue
 		}
 		o.holders++
-		text, err := os.ReadFile(svcPidfile)
+		text, err := os.ReadFile(testdaemon.Pidfile)
 		second := locks()
 		if len(first) > 1 { // stop locks the file for a moment, too, to remove it
 			held := slices.DeleteFunc(first, func(l []string) bool { return !isADaemon(l[1]) })

@@ -2,11 +2,13 @@
 
 package daemonize
 
-// What the pure-Go half of syslog does when its descriptor is taken away.
+// What only the build without cgo has.
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +18,17 @@ import (
 
 	"github.com/madhadron/daemonize/internal/testbed"
 )
+
+func init() {
+	goMarker = func(text string) string {
+		if m, ok := parseMark(text); ok {
+			return fmt.Sprintf("%d %d\n", m.launcher, m.report)
+		}
+		return "no\n"
+	}
+}
+
+func findsByLibc() bool { return false }
 
 // A program closes descriptors wholesale, without Closelog, and opens files.
 // libc then closes, or writes to, whatever has the log's number; pure Go must
@@ -33,21 +46,21 @@ func TestLostDescriptorIsLeftAlone(t *testing.T) {
 	says := func(message string) {
 		t.Helper()
 		Syslog(LOG_INFO, message)
-		assert.Equal(t, "fd: "+message, text(r.Next(t)))
+		assert.True(t, strings.HasSuffix(r.Next(t), " fd: "+message), message)
 	}
 	Openlog("fd", LOG_NDELAY, LOG_DAEMON)
 
-	require.NoError(t, unix.Close(logDescriptor(t)))
+	require.NoError(t, unix.Close(testbed.LogDescriptor(t)))
 	says("closed")
 
-	fd := logDescriptor(t)
+	fd := testbed.LogDescriptor(t)
 	require.NoError(t, unix.Close(fd))
 	other, err := unix.Dup(pair[0])
 	require.NoError(t, err)
 	assert.NotEqual(t, fd, other, "the number is out of the way")
 	says("closed, and a socket opened")
 
-	fd = logDescriptor(t)
+	fd = testbed.LogDescriptor(t)
 	require.NoError(t, unix.Dup2(int(mine.Fd()), fd))
 	says("a file has the number")
 	_, err = unix.Write(fd, []byte("mine"))
@@ -56,14 +69,14 @@ func TestLostDescriptorIsLeftAlone(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "mine", string(b))
 
-	fd = logDescriptor(t)
+	fd = testbed.LogDescriptor(t)
 	require.NoError(t, unix.Dup2(pair[0], fd))
 	goLog.second = 0 // as if it were a second later
 	says("a socket has the number")
 	_, err = unix.Write(fd, []byte("x"))
 	assert.NoError(t, err, "still open")
 
-	fd = logDescriptor(t)
+	fd = testbed.LogDescriptor(t)
 	require.NoError(t, unix.Dup2(pair[0], fd))
 	Closelog()
 	_, err = unix.Write(fd, []byte("y"))

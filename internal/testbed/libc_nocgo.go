@@ -1,0 +1,9 @@
+//go:build unix && !(cgo && !daemonizego)
+
+package testbed
+
+// UsesLibc is true in a build whose library calls libc.
+const UsesLibc = false
+
+// Musl is true where that libc is musl.
+const Musl = false

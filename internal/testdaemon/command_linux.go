@@ -1,0 +1,62 @@
+package testdaemon
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/madhadron/daemonize/internal/testbed"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Pidfile is where the daemon has it unless DIR says otherwise.
+const Pidfile = "/run/svc.pid"
+
+// Marker is the environment variable that tells the daemon who launched it.
+const Marker = "DAEMONIZE_BOOT"
+
+// Command is the command line of the daemon with that verb, with environment settings.
+func Command(verb string, env ...string) *exec.Cmd {
+	c := testbed.Command("service", verb)
+	c.Env = append(c.Env, env...)
+	return c
+}
+
+// Do runs Command to its end.
+func Do(t testing.TB, verb string, env ...string) (code int, said string) {
+	t.Helper()
+	return testbed.Finish(t, Command(verb, env...))
+}
+
+// NothingLeft asserts that neither a process nor a pidfile nor a lock is there.
+func NothingLeft(t testing.TB) {
+	t.Helper()
+	testbed.None(t, "service")
+	assert.NoFileExists(t, Pidfile)
+	testbed.NoLocks(t)
+}
+
+// Directory is where the pidfile goes: of a user without root, a directory of its own.
+func Directory(t testing.TB) string {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return filepath.Dir(Pidfile)
+	}
+	return t.TempDir()
+}
+
+// SocketName starts a daemon with its pidfile in the directory, returns the name of the abstract
+// socket that it keeps for as long as it lives, and stops it.
+func SocketName(t testing.TB, directory string) string {
+	t.Helper()
+	testbed.Run(t, 0, Command("start", "DIR="+directory))
+	sockets, err := os.ReadFile("/proc/net/unix")
+	require.NoError(t, err)
+	testbed.Run(t, 0, Command("stop", "DIR="+directory))
+	name := regexp.MustCompile(`@daemonize/[0-9a-f]+`).FindAllString(string(sockets), -1)
+	require.Len(t, name, 1, "%s", sockets)
+	return name[0]
+}
