@@ -135,6 +135,8 @@ func (c *Config[T]) complete() error {
 	}
 	const known = LOG_PID | LOG_CONS | LOG_NDELAY | LOG_ODELAY | LOG_NOWAIT | LOG_PERROR
 	switch {
+	case !filepath.IsAbs(c.PidfileDirectory):
+		return badConfig("PidfileDirectory %q is not an absolute path: the daemon's working directory is /", c.PidfileDirectory)
 	case c.StopTimeout < 0, c.RespawnDelay < 0:
 		return badConfig("StopTimeout and RespawnDelay cannot be negative")
 	case c.Umask&^0o777 != 0:
@@ -152,9 +154,6 @@ func (c *Config[T]) completePidfile() error {
 		if c.PidfileDirectory == "" {
 			c.PidfileDirectory = "/var/run"
 		}
-		if !filepath.IsAbs(c.PidfileDirectory) {
-			return badConfig("PidfileDirectory %q is not an absolute path: the daemon's working directory is /", c.PidfileDirectory)
-		}
 		c.Pidfile = filepath.Join(c.PidfileDirectory, c.Name+".pid")
 		return nil
 	}
@@ -167,8 +166,7 @@ func (c *Config[T]) completePidfile() error {
 	case !isPid || checkName(name) != nil: // a start erases what the file says: no /etc/passwd by mistake
 		return badConfig("Pidfile %q is not a path that ends in NAME.pid, where NAME has 1 to 200 bytes without control characters", c.Pidfile)
 	}
-	c.Pidfile = filepath.Clean(c.Pidfile)
-	c.PidfileDirectory = filepath.Dir(c.Pidfile)
+	c.PidfileDirectory = filepath.Dir(filepath.Clean(c.Pidfile)) // a slash at the end does not count
 	return nil
 }
 

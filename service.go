@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 )
 
@@ -66,7 +67,7 @@ func New[T any](action func(context.Context, T) error, config *Config[T]) (*Serv
 	}
 	s := &service{
 		config:     c.settings(),
-		pidfile:    c.Pidfile,
+		pidfile:    filepath.Clean(c.Pidfile),
 		privileged: func() error { return nil },
 	}
 	var result T

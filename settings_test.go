@@ -5,7 +5,9 @@ package daemonize
 // A pidfile by path, and a user who stays who they are.
 
 import (
+	"context"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -23,7 +25,10 @@ func TestPidfileByPath(t *testing.T) {
 		require.NoError(t, c.complete(), path)
 		assert.Equal(t, directory, c.PidfileDirectory)
 		assert.Equal(t, "tag", c.Name, "the name in syslog stays")
-		assert.True(t, strings.HasPrefix(c.Pidfile, directory) && !strings.Contains(c.Pidfile, "/."), c.Pidfile)
+		s, err := New(func(context.Context, int) error { return nil }, &Config[int]{Name: "tag", Pidfile: path})
+		require.NoError(t, err)
+		assert.Equal(t, directory, filepath.Dir(s.s.pidfile))
+		assert.NotContains(t, s.s.pidfile, "/.")
 	}
 	for path, why := range map[string]string{
 		"y.pid":         "not an absolute path",
@@ -37,7 +42,7 @@ func TestPidfileByPath(t *testing.T) {
 		err := c.complete()
 		if why == "" { // a slash at the end names the same file
 			assert.NoError(t, err)
-			assert.Equal(t, "/run/y.pid", c.Pidfile)
+			assert.Equal(t, "/run", c.PidfileDirectory)
 			continue
 		}
 		assert.ErrorContains(t, err, why)
