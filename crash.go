@@ -35,7 +35,7 @@ const crashLimit = 256 << 10
 // for us.
 func keepCrashes(pidfile string) (*crashFile, error) {
 	c := &crashFile{}
-	c.path, c.claim = crashPath(pidfile), -1
+	c.path = crashPath(pidfile)
 	var err error
 	if c.file, err = openPidfile(c.path, os.O_RDWR|os.O_CREATE|os.O_APPEND); err != nil {
 		return nil, err

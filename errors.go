@@ -94,10 +94,21 @@ func (e *RunningError) Error() string {
 //lint:ignore ST1005 a sentence, for people
 var ErrNotRunning = errors.New("Could not find PID file to stop. Is the process running?")
 
-// transientError is what is wrong if it stays so: perhaps somebody else just moved.
+// transientError is an error that may pass in moments: perhaps somebody just
+// moved.
 type transientError string
 
 func (e transientError) Error() string { return string(e) }
+
+func isTransient(err error) bool {
+	transient := transientError("")
+	return errors.As(err, &transient)
+}
+
+func isRunning(err error) bool {
+	running := (*RunningError)(nil)
+	return errors.As(err, &running)
+}
 
 const errRaced transientError = "the pidfile was removed or replaced just now"
 

@@ -15,70 +15,113 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stillHolds is false if it can be seen that the process does not hold the
-// pidfile at path: the file names one that has died, and somebody else has
-// locked it.
-func stillHolds(path string, pid int) bool {
+// The proof of who the daemon is: the pid that F_GETLK names for the companion,
+// which must be the one that the pidfile names, if that is there. A process that is
+// to be signalled is pinned by a pidfd, and then F_GETLK is asked again. Where
+// nobody has locked the companion (an earlier release's daemon, BSD's pidfile(3), a
+// companion that somebody removed), the flock(2) lock of the pidfile is left. On
+// Linux /proc/PID/fd tells whether the process that the pidfile names has it; where
+// that cannot be seen, nobody is signalled.
+
+// evidence is what a look at the two files proved.
+type evidence struct {
+	state State
+	pid   int // of the daemon, if it is known
+	// named is false while the daemon is starting: it writes its pid late.
+	named bool
+}
+
+// look says what the files of the daemon prove now. A transientError may pass: a
+// daemon that is ending, or being replaced, has perhaps released one of its locks.
+func look(path string) (evidence, error) {
+	unknown := evidence{state: Unknown}
 	f, err := openPidfile(path, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
-		return deletedHolder(path) == pid
+		f, err = nil, nil
 	}
 	if err != nil {
-		return true
+		return unknown, err
 	}
-	defer f.Close()
-	ours, err := holdsLock(pid, f)
-	return ours || err != nil
-}
-
-// probe says what the pidfile at path proves. A daemon that is dying, or
-// being replaced, may have let go of the file but not of the lock: that passes.
-func probe(path string) (Status, error) {
-	for deadline := time.Now().Add(lockTimeout); ; time.Sleep(time.Millisecond) {
-		status, err := tryProbe(path)
-		if again := transientError(""); !errors.As(err, &again) || time.Now().After(deadline) {
-			return status, err
+	defer f.Close() // nil is allowed
+	locker, err := lookAtCompanion(path)
+	if err != nil {
+		return unknown, err
+	}
+	if f == nil {
+		if locker != 0 { // somebody removed the pidfile under the daemon
+			return evidence{Running, locker, true}, nil
 		}
+		return evidence{state: Stopped}, nil
 	}
-}
-
-func tryProbe(path string) (Status, error) {
-	f, err := openPidfile(path, os.O_RDONLY)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if pid := deletedHolder(path); pid != 0 {
-			return Status{State: Running, PID: pid}, nil
-		}
-		return Status{State: Stopped}, nil
-	case errors.Is(err, fs.ErrPermission):
-		return probeUnprivileged(path, err)
-	case err != nil:
-		return Status{State: Unknown}, err
-	}
-	defer f.Close()
 	held, err := isHeld(f)
 	if err != nil {
-		return Status{State: Unknown}, err
-	}
-	if !held {
-		return Status{State: Dead}, nil
+		return unknown, err
 	}
 	pid, named := readPID(f)
-	if !named {
-		return Status{State: Running}, nil
+	switch {
+	case locker != 0 && named && pid != locker:
+		return unknown, errForeignHolder(path, fmt.Sprintf("names process %d, but process %d holds %s: "+
+			"look which of them is the daemon, and end it by hand", pid, locker, companionPath(path)))
+	case locker != 0:
+		return evidence{Running, locker, named || !held}, nil
+	case !held:
+		return evidence{state: Dead}, nil
+	case !named:
+		return evidence{state: Running}, nil
 	}
-	if ours, err := holdsLock(pid, f); err == nil && !ours {
-		return Status{State: Unknown}, errForeignHolder(path, pid)
+	if err := holdsPidfile(pid, f); err != nil {
+		return unknown, err
 	}
-	return Status{State: Running, PID: pid}, nil
+	return evidence{Running, pid, true}, nil
 }
 
-// errForeignHolder is a lock whose holder is not to be seen.
-func errForeignHolder(path string, pid int) error {
-	return transientError(fmt.Sprintf("%s is locked, but not by process %d here, which it names: a daemon of another container holds it, a child that the daemon left, or somebody else who may read it", path, pid))
+// untilSettled repeats what may fail for a moment, up to the deadline.
+func untilSettled[T any](deadline time.Time, try func() (T, error)) (T, error) {
+	for {
+		result, err := try()
+		if !isTransient(err) || time.Now().After(deadline) {
+			return result, err
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
 }
 
-// probeUnprivileged asks the kernel's list of locks: the file is not ours to open.
+// probe says what can be proved of the daemon whose pidfile is at path.
+func probe(path string) (Status, error) {
+	e, err := untilSettled(time.Now().Add(lockTimeout), func() (evidence, error) { return look(path) })
+	denied := (*fs.PathError)(nil)
+	if errors.As(err, &denied) && denied.Path == path && errors.Is(err, fs.ErrPermission) {
+		return probeUnprivileged(path, err)
+	}
+	if !e.named {
+		e.pid = 0
+	}
+	return Status{State: e.state, PID: e.pid}, err
+}
+
+// runningError is why a start cannot have the lock of the pidfile.
+func runningError(path string) error {
+	e, err := look(path)
+	if err != nil {
+		return err
+	}
+	if e.state != Running {
+		return errRaced // it was released since
+	}
+	if !e.named {
+		e.pid = 0
+	}
+	return &RunningError{path, e.pid}
+}
+
+// errForeignHolder is a lock whose holder is not proved to be the daemon.
+func errForeignHolder(path, why string) error { return transientError(path + " " + why) }
+
+func errOtherNamespace(path string) error {
+	return errForeignHolder(path, "is locked by a process that has no pid here, such as a daemon of another container")
+}
+
+// probeUnprivileged asks the kernel's list of locks: the files are not ours to open.
 func probeUnprivileged(path string, denied error) (Status, error) {
 	pid, err := lockHolder(path)
 	switch {
@@ -90,56 +133,39 @@ func probeUnprivileged(path string, denied error) (Status, error) {
 	return Status{State: Running, PID: pid}, nil
 }
 
-// holder is a daemon proved to hold its pidfile.
+// holder is a daemon proved to hold its files.
 type holder struct {
 	pid   int
-	file  *os.File // nil if it was removed meanwhile
-	path  string
-	pidfd int // -1 where there is none
+	path  string // of the pidfile
+	pidfd int    // -1 where there is none
 }
 
-// findHolder proves who holds the pidfile at path: it reads the pid, takes
-// hold of that process, then checks that lock and pid are what they were. Its
-// error is ErrNotRunning if nobody does. Without a pid yet, it waits for
-// it up to the deadline.
+// findHolder proves who the daemon is: it asks, takes hold of that process, and
+// asks again. Its error is ErrNotRunning if there is none. A daemon that is starting
+// is waited for up to the deadline.
 func findHolder(path string, deadline time.Time) (*holder, error) {
-	for {
-		h, err := tryHolder(path)
-		if again := transientError(""); !errors.As(err, &again) || time.Now().After(deadline) {
-			return h, err
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	return untilSettled(deadline, func() (*holder, error) { return tryHolder(path) })
 }
 
 func tryHolder(path string) (*holder, error) {
-	f, err := openPidfile(path, os.O_RDONLY)
-	if errors.Is(err, fs.ErrNotExist) {
-		return deletedHolderProved(path)
-	}
-	if err != nil {
-		return nil, err
-	}
-	h := &holder{file: f, path: path, pidfd: -1}
-	var named bool
-	h.pid, named = readPID(f)
-	held, err := isHeld(f)
+	e, err := look(path)
 	switch {
 	case err != nil:
-	case !held:
-		err = ErrNotRunning
-	case !named:
-		err = transientError(path + " is locked, but names no process: it is starting, or another program's")
-	case h.pid == 1:
-		err = fmt.Errorf("the daemon is PID 1, the init of its container: stop the container instead")
-	default:
-		h.pidfd, err = pidfdOpen(h.pid)
-		if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) { // nobody, or a thread
-			err = errForeignHolder(path, h.pid) // unless it is just dying
-		}
-		if err == nil {
-			err = h.verify()
-		}
+		return nil, err
+	case e.state != Running:
+		return nil, ErrNotRunning
+	case !e.named:
+		return nil, transientError(path + " is locked, but names no process: it is starting, or another program's")
+	case e.pid == 1:
+		return nil, fmt.Errorf("the daemon is PID 1, the init of its container: stop the container instead")
+	}
+	h := &holder{pid: e.pid, path: path, pidfd: -1}
+	h.pidfd, err = pidfdOpen(h.pid)
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) { // nobody, or a thread
+		err = errRaced
+	}
+	if err == nil {
+		err = h.verify()
 	}
 	if err != nil {
 		h.close()
@@ -148,58 +174,16 @@ func tryHolder(path string) (*holder, error) {
 	return h, nil
 }
 
-func deletedHolderProved(path string) (*holder, error) {
-	pid := deletedHolder(path)
-	if pid <= 1 {
-		return nil, ErrNotRunning
-	}
-	h := &holder{pid: pid, path: path, pidfd: -1}
-	var err error
-	if h.pidfd, err = pidfdOpen(pid); err != nil || h.verify() != nil {
-		h.close()
-		return nil, ErrNotRunning
-	}
-	return h, nil
-}
-
-// prove is nil if the daemon still is what it was when it was found: the lock
-// is held, the file names pid, and it is that process here that holds it.
+// verify is nil if the daemon still is the process that was found.
 func (h *holder) verify() error {
-	if h.file == nil {
-		if deletedHolder(h.path) != h.pid {
-			return errRaced
-		}
-		return nil
-	}
-	held, err := isHeld(h.file)
-	if err != nil {
-		return err
-	}
-	if pid, _ := readPID(h.file); !held || pid != h.pid {
+	e, err := look(h.path)
+	if err == nil && e.pid != h.pid {
 		return errRaced
 	}
-	ours, err := holdsLock(h.pid, h.file)
-	if err != nil {
-		return fmt.Errorf("cannot prove that pid %d holds %s: %w", h.pid, h.path, err)
-	}
-	if !ours {
-		return errForeignHolder(h.path, h.pid)
-	}
-	return nil
-}
-
-func (h *holder) locked() bool {
-	if h.file == nil {
-		return deletedHolder(h.path) == h.pid
-	}
-	held, err := isHeld(h.file)
-	return held || err != nil
+	return err
 }
 
 func (h *holder) close() {
-	if h.file != nil {
-		h.file.Close()
-	}
 	if h.pidfd >= 0 {
 		unix.Close(h.pidfd)
 	}
@@ -230,14 +214,16 @@ func (h *holder) gone(deadline time.Time) bool {
 	if h.pidfd >= 0 {
 		return pidfdWait(h.pidfd, deadline)
 	}
-	// The lock goes last, after the descriptor that prove looks for.
-	for h.locked() {
+	for {
+		// While it ends, it has perhaps released one of its locks: an error.
+		if e, err := look(h.path); err == nil && e.pid != h.pid {
+			return true
+		}
 		if time.Now().After(deadline) {
 			return false
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
-	return true
 }
 
 // killTimeout is how long a process may take to die of SIGKILL.
@@ -280,31 +266,45 @@ func (h *holder) end(deadline time.Time) error {
 	return nil
 }
 
-// tidy removes a pidfile that nobody holds. It locks it for that moment; O_APPEND
-// tells others that no daemon does, see flockOfFD.
+// tidy removes the files of a daemon that has ended. It locks the pidfile for that
+// moment.
 func tidy(path string, beside []string) {
-	f, err := openPidfile(path, os.O_RDONLY|os.O_APPEND)
+	flags := os.O_RDONLY
+	if _, err := os.Lstat(companionPath(path)); err == nil {
+		flags |= os.O_CREATE // somebody removed the pidfile: the lock is needed all the same
+	}
+	f, err := openPidfile(path, flags)
 	if err != nil {
 		return
 	}
-	p := &pidfile{path: path, file: f, claim: -1}
-	if free, err := flock(f, unix.LOCK_EX); err == nil && free && p.isInPlace() {
-		for _, path := range beside {
-			removeEmpty(path)
-		}
-		_ = os.Remove(path)
+	defer f.Close()
+	if free, err := flock(f, unix.LOCK_EX); err != nil || !free || !isAt(f, path) {
+		return
 	}
-	f.Close()
+	if locker, err := lookAtCompanion(path); err != nil || locker != 0 {
+		return // a daemon whose pidfile somebody removed, and made anew
+	}
+	removeIf(companionPath(path), func(f *os.File) bool {
+		pid, err := recordLockHolder(f) // another daemon's, if somebody renamed it
+		return err == nil && pid == 0
+	})
+	for _, path := range beside {
+		removeIf(path, func(f *os.File) bool {
+			info, err := f.Stat()
+			return err == nil && info.Size() == 0
+		})
+	}
+	_ = os.Remove(path)
 }
 
-// removeEmpty removes a file that is like a pidfile, and empty.
-func removeEmpty(path string) {
+// removeIf removes a file that passes the checks of a pidfile, if may says so.
+func removeIf(path string, may func(*os.File) bool) {
 	f, err := openPidfile(path, os.O_RDONLY)
 	if err != nil {
 		return
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() == 0 {
+	if may(f) {
 		_ = os.Remove(path)
 	}
 }

@@ -23,7 +23,7 @@ import (
 var rooms = map[string]string{
 	"service":  "service config command lifecycle run crash systemd systemd_linux systemd_other progress",
 	"daemon":   "daemon launcher forkfirst",
-	"pidfile":  "pidfile holder pidfile_linux pidfile_other status",
+	"pidfile":  "pidfile companion holder pidfile_linux pidfile_other status",
 	"privs":    "privs privs_linux privs_other",
 	"syslog":   "syslog syslog_slog syslog_queue",
 	"boot":     "boot",

@@ -98,7 +98,7 @@ func (s *service) runDaemon(reporter startReporter) (err error) {
 	defer stop()
 	over()
 	if lock != nil {
-		err := lock.write(fmt.Sprint(os.Getpid()))
+		err := lock.writePID()
 		if errors.Is(err, errRaced) {
 			err = fmt.Errorf("write pidfile %s: it was removed or replaced since this start locked it, or PrivilegedAction has changed the root directory", s.pidfile)
 		}

@@ -20,55 +20,57 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The pidfile is a lock first and a text second. The daemon holds an
-// exclusive flock(2) on it for life; whatever way it dies, the kernel lets go
-// of it. So a file that nobody has locked is stale by proof, and a pid
-// is believed only while the lock is held.
+// A daemon has two files. NAME.pid is for exclusion: the daemon holds an
+// exclusive flock(2) lock on it for life, so a second daemon cannot start, and
+// BSD's pidfile(3) sees it. NAME.lock, the companion, is for identity: the daemon
+// holds a POSIX record lock on it for life, see companion.go. The kernel releases
+// both locks whatever way the daemon ends. So a file that nobody has locked is
+// stale.
 //
-// A start takes a shared lock first. If that fails, a daemon holds the
-// exclusive one; those who only look share theirs and never get in the way. Under the
-// shared lock, while no daemon holds the file and none can, the old pid is
-// erased; only then the lock becomes exclusive. So the pid of a locked file
-// is never that of an earlier daemon.
+// A start takes a shared lock on NAME.pid first. If that fails, a daemon holds the
+// exclusive one. Those who only look take the shared lock, and never keep a start
+// from its lock. Under the shared lock no daemon holds the file and none can; then
+// the old pid is erased. Only after that the lock becomes exclusive. So the pid of a
+// locked file is never that of an earlier daemon.
 
 // pidfile is one that this process has locked.
 type pidfile struct {
-	path  string
-	file  *os.File // read-only: a daemon that could write could name another process for root to stop
-	claim int      // see claim; -1 for none
+	path      string
+	file      *os.File // read-only: a daemon that could write could name another process for root to stop
+	companion *companion
 }
 
-// acquire creates and locks the pidfile at path and erases what it says. A
-// RunningError means that a process holds it.
+// acquireTimeout is how long a start waits for those who have the lock for
+// moments: those who look, who remove a stale file, and who start as well.
+const acquireTimeout = 100 * time.Millisecond
+
+// lockTimeout is how long a process that is ending or tidying up may have the
+// lock: moments, but on a busy machine they are long.
+const lockTimeout = time.Second
+
+// acquire creates and locks the pidfile at path and its companion, and erases
+// what the pidfile says. A RunningError means that a process holds them.
 func acquire(path string) (*pidfile, error) {
 	if err := checkDirectory(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	// Others may hold it for moments: those who look, who tidy up, and who start.
-	const patience = 100 * time.Millisecond
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) {
+	for began := time.Now(); ; time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) {
 		p, err := tryAcquire(path)
-		var running *RunningError
-		switch {
-		case err == nil:
-			return p, nil
-		case errors.Is(err, errRaced) && time.Now().Before(deadline.Add(lockTimeout)):
-		case errors.As(err, &running) && running.PID == 0 && time.Now().Before(deadline):
-		case errors.As(err, &running) && running.PID != 0 && !stillHolds(path, running.PID):
-			if time.Now().After(deadline.Add(lockTimeout)) {
-				return nil, errForeignHolder(path, running.PID)
+		wait := time.Duration(0)
+		if isTransient(err) {
+			wait = acquireTimeout + lockTimeout
+		} else if running := (*RunningError)(nil); errors.As(err, &running) && running.PID == 0 {
+			wait = acquireTimeout
+		}
+		if err == nil || time.Since(began) >= wait {
+			if errors.Is(err, errRaced) {
+				err = fmt.Errorf("pidfile %s: others keep it locked, or replace it all the time: "+
+					"see who has it open (fuser), then start again", path)
 			}
-		case errors.Is(err, errRaced):
-			return nil, fmt.Errorf("pidfile %s: others keep it locked, or replace it all the time: see who has it open (fuser), then start again", path)
-		default:
-			return nil, err
+			return p, err
 		}
 	}
 }
-
-// lockTimeout is how long somebody who is dying or tidying up may have the
-// lock: moments, but on a busy machine they are long.
-const lockTimeout = time.Second
 
 func tryAcquire(path string) (*pidfile, error) {
 	f, err := openPidfile(path, os.O_RDONLY|os.O_CREATE|os.O_EXCL)
@@ -79,7 +81,7 @@ func tryAcquire(path string) (*pidfile, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pidfile{path: path, file: f, claim: -1}
+	p := &pidfile{path: path, file: f}
 	if err := p.lock(); err != nil {
 		if created && lockFailed(err) && p.isInPlace() {
 			_ = os.Remove(path) // nobody can have it locked
@@ -87,12 +89,9 @@ func tryAcquire(path string) (*pidfile, error) {
 		f.Close()
 		return nil, err
 	}
-	if p.claim = claim(path); p.claim < 0 {
-		if pid := findDeletedHolder(path); pid != 0 {
-			p.remove()
-			return nil, &RunningError{path, pid} // somebody removed it under a live daemon
-		}
-		p.claim = claim(path) // who had it perhaps only looked
+	if p.companion, err = lockCompanion(path); err != nil {
+		p.remove()
+		return nil, err
 	}
 	if err := sysCloseInForks(forkLock, int(f.Fd())); err != nil {
 		p.remove()
@@ -107,8 +106,7 @@ func (p *pidfile) lock() error {
 		return err
 	}
 	if !free {
-		pid, _ := readPID(p.file)
-		return &RunningError{p.path, pid}
+		return runningError(p.path)
 	}
 	// No daemon holds it, and none can while we share it. Who may read it may lock
 	// it, and keep us out: an older one may have been left readable.
@@ -127,17 +125,23 @@ func (p *pidfile) lock() error {
 	return nil
 }
 
+// writePID names this process in the pidfile.
+func (p *pidfile) writePID() error { return p.write(strconv.Itoa(os.Getpid())) }
+
 // write replaces what the pidfile says, through a descriptor of its own that
 // is closed again at once.
-func (p *pidfile) write(text string) error {
-	w, err := openPidfile(p.path, os.O_WRONLY)
+func (p *pidfile) write(text string) error { return rewrite(p.path, p.file, text) }
+
+// rewrite replaces the contents of the file at path, which must be that of f.
+func rewrite(path string, f *os.File, text string) error {
+	w, err := openPidfile(path, os.O_WRONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return errRaced
 	}
 	if err != nil {
 		return err
 	}
-	if !sameFile(w, p.file) {
+	if !sameFile(w, f) {
 		w.Close()
 		return errRaced
 	}
@@ -145,30 +149,33 @@ func (p *pidfile) write(text string) error {
 		_, err = w.WriteString(text)
 	}
 	if err = errors.Join(err, w.Close()); err != nil {
-		return fmt.Errorf("write pidfile: %w (is the file system full or read-only?)", err)
+		return fmt.Errorf("write %s: %w (is the file system full or read-only?)", fileKind(path), err)
 	}
 	return nil
 }
 
-// remove deletes the pidfile if it is still ours, and lets go of the lock.
+// remove deletes the companion and the pidfile if they are still ours, and
+// releases the locks: the companion first, which only the holder of the pidfile's
+// lock may make and remove. A daemon without the right to delete leaves both.
 func (p *pidfile) remove() {
+	p.companion.remove()
 	if p.isInPlace() {
-		_ = os.Remove(p.path) // a daemon without the right leaves it: it is stale by proof
+		_ = os.Remove(p.path)
 	}
 	_ = sysCloseInForks(forkLock, -1)
 	p.file.Close()
-	if p.claim >= 0 {
-		unix.Close(p.claim)
-	}
 }
 
 // isInPlace is true while the path leads to the file that we hold.
-func (p *pidfile) isInPlace() bool {
-	now, err := os.Lstat(p.path)
+func (p *pidfile) isInPlace() bool { return isAt(p.file, p.path) }
+
+// isAt is true while the path leads to the file.
+func isAt(f *os.File, path string) bool {
+	now, err := os.Lstat(path)
 	if err != nil {
 		return false
 	}
-	ours, err := p.file.Stat()
+	ours, err := f.Stat()
 	return err == nil && os.SameFile(now, ours)
 }
 
@@ -242,10 +249,14 @@ func openPidfile(path string, flags int) (*os.File, error) {
 	return f, nil
 }
 
-// fileKind is what people call the file: the crash file is as careful as the pidfile.
+// fileKind is what messages call the file: all files of a daemon are opened with
+// the same checks.
 func fileKind(path string) string {
-	if filepath.Ext(path) == ".crash" {
+	switch filepath.Ext(path) {
+	case ".crash":
 		return "crash file"
+	case ".lock":
+		return "lock file"
 	}
 	return "pidfile"
 }

@@ -1,18 +1,13 @@
 package daemonize
 
-// What Linux knows of locks and processes: pidfds, /proc/locks, /proc/PID/fdinfo.
+// What Linux knows of processes and locks: pidfds, /proc/PID/fdinfo, /proc/locks.
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"io"
 	"io/fs"
-	"maps"
 	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -52,267 +47,141 @@ func pidfdWait(pidfd int, deadline time.Time) bool {
 	}
 }
 
-// flockOfFD is the procLocksKey of what the descriptor of the process has locked with
-// the exclusive flock(2) lock of a daemon, else "": proc_pid_fdinfo(5) lists a
-// descriptor's locks, and the flags that tell those of tidy.
-func flockOfFD(pid int, fd string) (string, error) {
-	info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%s", pid, fd))
+// holdsPidfile proves, where no record lock tells, that the process has the
+// exclusive flock(2) lock on the file: one of its descriptors is listed with that
+// lock in proc_pid_fdinfo(5). It looks at nothing else of those descriptors: stat(2)
+// of another process's file asks its file system, which may be dead.
+//
+// A process that was started after the pidfile was written is not the daemon: it got
+// the daemon's pid later, and perhaps the descriptor from one of its children.
+func holdsPidfile(pid int, file *os.File) error {
+	path := file.Name()
+	key, err := kernelKey(file)
 	if err != nil {
-		return "", err
+		return err
+	}
+	dir := fmt.Sprintf("/proc/%d/fdinfo/", pid)
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		var info []byte
+		if info, err = os.ReadFile(dir + e.Name()); err == nil && hasFlock(string(info), key) {
+			return startedBefore(pid, file)
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			break
+		}
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%s is locked and names process %d, but nobody holds the record lock of %s: "+
+			"that this process is the daemon cannot be seen (%w): look at it, then end it by hand (kill %d), "+
+			"or try again with CAP_SYS_PTRACE", path, pid, companionPath(path), err, pid)
+	}
+	return errForeignHolder(path, fmt.Sprintf("is locked, but not by process %d here, which it names: "+
+		"a daemon of another container holds it, a child that the daemon left, or somebody else who may read it", pid))
+}
+
+// hasFlock finds "lock:	1: FLOCK  ADVISORY  WRITE 640 00:19:1234 0 EOF" in the
+// text of an fdinfo file.
+func hasFlock(fdinfo, key string) bool {
+	for line := range strings.Lines(fdinfo) {
+		f := strings.Fields(line)
+		if len(f) > 6 && f[0] == "lock:" && f[2] == "FLOCK" && f[4] == "WRITE" && f[6] == key {
+			return true
+		}
+	}
+	return false
+}
+
+// kernelKey is what the kernel calls the file in lists of locks, such as
+// "00:19:1234". Over btrfs and overlayfs stat(2) tells another device number. So it
+// takes a record lock for a moment, and reads what that is listed as.
+func kernelKey(file *os.File) (string, error) {
+	lock := syscall.Flock_t{Type: syscall.F_RDLCK}
+	if err := syscall.FcntlFlock(file.Fd(), syscall.F_SETLK, &lock); err != nil {
+		return "", noRecordLocks(file, err)
+	}
+	info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", file.Fd()))
+	lock.Type = syscall.F_UNLCK
+	if e := syscall.FcntlFlock(file.Fd(), syscall.F_SETLK, &lock); e != nil {
+		return "", noRecordLocks(file, e)
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot see who holds %s: %w", file.Name(), err)
 	}
 	for line := range strings.Lines(string(info)) {
-		if octal, is := strings.CutPrefix(line, "flags:\t"); is {
-			if flags, err := strconv.ParseUint(strings.TrimSpace(octal), 8, 32); err == nil && flags&unix.O_APPEND != 0 {
-				return "", nil
-			}
-		}
-		// "lock:	1: FLOCK  ADVISORY  WRITE 640 00:19:1234 0 EOF"
-		if f := strings.Fields(line); len(f) > 6 && f[0] == "lock:" && f[2] == "FLOCK" && f[4] == "WRITE" {
+		if f := strings.Fields(line); len(f) > 6 && f[0] == "lock:" && f[2] == "POSIX" {
 			return f[6], nil
 		}
 	}
-	return "", nil
+	return "", fmt.Errorf("cannot see who holds %s: the kernel lists no locks in /proc/self/fdinfo", file.Name())
 }
 
-// holds is true if the process that is pid here has file open and the
-// exclusive lock on it. A pidfile that is shared with another container may name a
-// pid of that one's. Without /proc there is no telling, and it is true.
-func holdsLock(pid int, file *os.File) (bool, error) {
-	ours, err := file.Stat()
+// startedBefore is nil if the process was started before the file was last
+// written. (After the clock was set forward it errs on the side of refusing.)
+func startedBefore(pid int, file *os.File) error {
+	info, err := file.Stat()
 	if err != nil {
-		return false, err
+		return err
 	}
-	fds := fmt.Sprintf("/proc/%d/fd/", pid)
-	entries, err := os.ReadDir(fds)
-	if errors.Is(err, fs.ErrNotExist) {
-		_, err := os.Stat("/proc/self")
-		return errors.Is(err, fs.ErrNotExist), nil
-	}
-	denied := err
-	for _, e := range entries {
-		info, err := os.Stat(fds + e.Name())
-		if err == nil && os.SameFile(info, ours) {
-			var lock string
-			if lock, err = flockOfFD(pid, e.Name()); lock != "" {
-				return true, nil
-			}
-		}
-		if errors.Is(err, fs.ErrPermission) {
-			denied = err
-		}
-	}
-	if errors.Is(denied, fs.ErrPermission) {
-		return holdsLockUnseen(pid, ours, denied)
-	}
-	return false, denied
-}
-
-// holdsLockUnseen is holds where we may not look into the process, as root may not
-// without CAP_SYS_PTRACE, in containers above all. The kernel's list of locks names
-// who took the lock. That it is this process, and not a later one of that pid
-// (a child of the daemon may have kept the lock), shows by its start, which
-// must be before the pidfile was written.
-func holdsLockUnseen(pid int, file fs.FileInfo, denied error) (bool, error) {
-	locks, err := writeLocks()
-	if err != nil {
-		return false, err
-	}
-	by, listed := locks[procLocksKey(file)]
-	if !listed { // not under that device number
-		return false, fmt.Errorf("%w; is CAP_SYS_PTRACE missing?", denied)
-	}
-	if by != pid {
-		return false, nil
-	}
-	started, err := startOf(pid)
-	if err == nil && started.After(file.ModTime().Add(100*time.Millisecond)) {
-		err = fmt.Errorf("%w; it was started after the pidfile was written, or the clock was set since: CAP_SYS_PTRACE would tell", denied)
-	}
-	return err == nil, err
-}
-
-// startOf is when the process started, to some hundredths of a second.
-func startOf(pid int) (time.Time, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return time.Time{}, err
+		return err
 	}
-	const start, hertz = 22 - 3, 100 // of the fields behind the name; see proc_pid_stat(5) and time(7)
+	const start, hertz = 22 - 3, 100 // of the fields behind the name: proc_pid_stat(5), time(7)
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) <= start {
-		return time.Time{}, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
-	}
-	ticks, err := strconv.ParseInt(fields[start], 10, 64)
-	if err != nil {
-		return time.Time{}, err
+	var ticks int64
+	if len(fields) > start {
+		ticks, err = strconv.ParseInt(fields[start], 10, 64)
 	}
 	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
-		return time.Time{}, os.NewSyscallError("clock_gettime", err)
+	if err = errors.Join(err, unix.ClockGettime(unix.CLOCK_BOOTTIME, &now)); err != nil || ticks == 0 {
+		return fmt.Errorf("cannot tell since when process %d runs: %w", pid, err)
 	}
-	return time.Now().Add(time.Duration(ticks)*(time.Second/hertz) - time.Duration(now.Nano())), nil
+	age := time.Duration(now.Nano()) - time.Duration(ticks)*(time.Second/hertz)
+	const coarse = 100 * time.Millisecond // of ticks, and of file systems' times
+	if age+coarse < time.Since(info.ModTime()) {
+		return errForeignHolder(file.Name(), fmt.Sprintf("is locked, but process %d, which it names, "+
+			"was started after it was written: a later process with the daemon's pid, or the clock was set", pid))
+	}
+	return nil
 }
 
-// procLocksKey is how /proc/locks names a file, "MAJOR:MINOR:INODE", unless it is on
-// a file system whose device number stat(2) does not tell, as btrfs and
-// overlayfs.
-func procLocksKey(file fs.FileInfo) string {
-	return fmt.Sprintf("%s%d", deviceKey(file), file.Sys().(*syscall.Stat_t).Ino)
-}
-
-// deviceKey is the beginning of a procLocksKey.
-func deviceKey(file fs.FileInfo) string {
-	dev := uint64(file.Sys().(*syscall.Stat_t).Dev)
-	return fmt.Sprintf("%02x:%02x:", unix.Major(dev), unix.Minor(dev))
-}
-
-// writeLocks lists the pids that have exclusive flock(2) locks, by the file's
-// procLocksKey.
-func writeLocks() (map[string]int, error) {
+// lockHolder is the pid that /proc/locks has for the daemon whose pidfile is at
+// path, for who may not open it: of the record lock on the companion, else of
+// the lock on the pidfile. 0 is none.
+func lockHolder(path string) (int, error) {
 	text, err := os.ReadFile("/proc/locks")
 	if err != nil {
-		return nil, err
-	}
-	locks := map[string]int{}
-	for line := range strings.Lines(string(text)) {
-		// "1: FLOCK  ADVISORY  WRITE 640 00:19:1234 0 EOF"
-		f := strings.Fields(line)
-		if len(f) < 6 || f[1] != "FLOCK" || f[3] != "WRITE" {
-			continue
-		}
-		if pid, err := strconv.Atoi(f[4]); err == nil && pid > 0 {
-			locks[f[5]] = pid
-		}
-	}
-	return locks, nil
-}
-
-// lockHolder is the pid that has the exclusive lock on the file at path, 0 for
-// none. Where there may be no procLocksKey, it says nothing.
-func lockHolder(path string) (int, error) {
-	info, err := os.Stat(path)
-	if err != nil {
 		return 0, err
 	}
-	locks, err := writeLocks()
-	if err != nil {
-		return 0, err
+	find := func(path, kind, mode string) (int, error) {
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil {
+			return 0, err
+		}
+		key := fmt.Sprintf("%02x:%02x:%d", unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev)), st.Ino)
+		for line := range strings.Lines(string(text)) {
+			// "1: FLOCK  ADVISORY  WRITE 640 00:19:1234 0 EOF"
+			if f := strings.Fields(line); len(f) > 5 && f[1] == kind && f[3] == mode && f[5] == key {
+				return strconv.Atoi(f[4])
+			}
+		}
+		return 0, nil
 	}
-	pid := locks[procLocksKey(info)]
+	if pid, err := find(companionPath(path), "POSIX", "READ"); err == nil && pid > 0 {
+		return pid, nil
+	}
+	pid, err := find(path, "FLOCK", "WRITE")
+	if pid != 0 || err != nil {
+		return pid, err
+	}
 	var system unix.Statfs_t
 	if err := unix.Statfs(path, &system); err != nil {
 		return 0, os.NewSyscallError("statfs", err)
 	}
-	if magic := uint32(system.Type); pid == 0 && magic != unix.TMPFS_MAGIC && magic != unix.EXT4_SUPER_MAGIC && magic != unix.XFS_SUPER_MAGIC {
-		return 0, unix.ENOTSUP
+	switch uint32(system.Type) {
+	case unix.TMPFS_MAGIC, unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC:
+		return 0, nil
 	}
-	return pid, nil
-}
-
-// claim binds an abstract socket (unix(7)) that is named after the pidfile, and
-// returns it. The daemon keeps it for life. It is a hint, no more: whoever
-// can bind it knows that no daemon in this network namespace has the
-// pidfile, or had it before somebody removed it, and is spared a look into
-// /proc/locks, which takes the kernel up to 17 ms. -1: it is taken, perhaps by
-// somebody else.
-func claim(path string) int {
-	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
-	if err != nil {
-		return -1
-	}
-	fd, err := unixSocket(unix.SOCK_STREAM)
-	if err != nil {
-		return -1
-	}
-	name := fnv.New128a() // a name may be longer than an address
-	_, _ = io.WriteString(name, filepath.Join(dir, filepath.Base(path)))
-	if unix.Bind(fd, &unix.SockaddrUnix{Name: fmt.Sprintf("@daemonize/%x", name.Sum(nil))}) != nil {
-		unix.Close(fd)
-		return -1
-	}
-	return fd
-}
-
-// deletedHolder is the pid of a process that holds a file which was removed
-// from path, as far as we may see: 0 if there is none.
-func deletedHolder(path string) int {
-	if fd := claim(path); fd >= 0 {
-		unix.Close(fd)
-		return 0
-	}
-	return findDeletedHolder(path)
-}
-
-func findDeletedHolder(path string) int {
-	locks, err := writeLocks()
-	if err != nil || len(locks) == 0 {
-		return 0
-	}
-	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
-	if err != nil {
-		return 0
-	}
-	parent, err := os.Stat(dir)
-	if err != nil {
-		return 0
-	}
-	was := filepath.Join(dir, filepath.Base(path)) + " (deleted)"
-	// Anyone may have the claim, locks and descriptors, as many as they like.
-	deadline := time.Now().Add(lockTimeout)
-	for _, pid := range lockers(locks) {
-		fds := fmt.Sprintf("/proc/%d/fd/", pid)
-		entries, err := os.ReadDir(fds)
-		if err != nil {
-			continue // not ours to look at
-		}
-		for _, e := range entries {
-			if to, err := os.Readlink(fds + e.Name()); err == nil && to == was && wasPidfile(pid, e.Name(), parent) {
-				return pid
-			}
-			if time.Now().After(deadline) {
-				return 0
-			}
-		}
-	}
-	return 0
-}
-
-// lockers are the processes that have locks, each once.
-func lockers(locks map[string]int) []int {
-	return slices.Compact(slices.Sorted(maps.Values(locks)))
-}
-
-// wasPidfile is true if that descriptor of the process is a removed pidfile
-// from the directory, which it has locked and which names it. Anyone can have
-// that path in a mount namespace of their own, with a file of root's there that
-// they may read, or only name (O_PATH): they cannot lock what only root may read.
-// Another container, which may share the directory or the name of the claim, has
-// other pids.
-func wasPidfile(pid int, fd string, directory fs.FileInfo) bool {
-	// Held fast: the process may put one file after the other there while we look.
-	pin, err := unix.Open(fmt.Sprintf("/proc/%d/fd/%s", pid, fd), unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(pin)
-	pinned := fmt.Sprintf("/proc/self/fd/%d", pin)
-	info, err := os.Stat(pinned)
-	if err != nil || info.Mode().Perm()&0o077 != 0 || info.Sys().(*syscall.Stat_t).Nlink != 0 || checkPidfile(pinned, info) != nil {
-		return false
-	}
-	f, err := os.Open(pinned) // a regular file, as we know
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	if named, _ := readPID(f); named != pid {
-		return false
-	}
-	if held, err := isHeld(f); err != nil || !held {
-		return false
-	}
-	lock, _ := flockOfFD(pid, fd)
-	// Over overlayfs stat(2) may tell another device of a file than of its directory.
-	same := info.Sys().(*syscall.Stat_t).Dev == directory.Sys().(*syscall.Stat_t).Dev
-	return lock != "" && (same || strings.HasPrefix(lock, deviceKey(directory)))
+	return 0, unix.ENOTSUP // its device number may be another one than stat(2) tells
 }

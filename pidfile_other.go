@@ -2,9 +2,10 @@
 
 package daemonize
 
-// Systems without pidfds and a list of locks.
+// Systems without pidfds and lists of locks.
 
 import (
+	"fmt"
 	"os"
 	"syscall"
 	"time"
@@ -12,14 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// These systems have no pidfd, and no list of locks to read.
-
 func pidfdOpen(pid int) (int, error)                  { return -1, nil }
 func pidfdSignal(pidfd int, sig syscall.Signal) error { return unix.ENOSYS }
 func pidfdWait(pidfd int, deadline time.Time) bool    { return false }
 func lockHolder(path string) (int, error)             { return 0, unix.ENOSYS }
-func claim(path string) int                           { return -1 }
-func findDeletedHolder(path string) int               { return 0 }
-func deletedHolder(path string) int                   { return 0 }
 
-func holdsLock(pid int, file *os.File) (bool, error) { return true, nil }
+// holdsPidfile cannot be proved where no record lock tells.
+func holdsPidfile(pid int, file *os.File) error {
+	path := file.Name()
+	return errForeignHolder(path, fmt.Sprintf("is locked and names process %d, but nobody holds the record lock of %s: "+
+		"that this process is the daemon cannot be proved; look at it, then end it by hand (kill %d)", pid, companionPath(path), pid))
+}

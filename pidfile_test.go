@@ -5,9 +5,9 @@ package daemonize
 // The pidfile and the report without daemons: parsers, and what fuzzers find in them.
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -132,19 +132,23 @@ func TestAcquireWriteRemove(t *testing.T) {
 	status, err := probe(path)
 	require.NoError(t, err)
 	assert.Equal(t, Status{State: Running, PID: 0}, status, "locked, and empty")
+	line, err := os.ReadFile(companionPath(path))
+	require.NoError(t, err)
+	assert.Equal(t, fmt.Sprintf("%d %s\n", os.Getpid(), path), string(line))
 	require.NoError(t, p.write("640"))
+	_, err = probe(path)
+	assert.ErrorContains(t, err, fmt.Sprintf("%s names process 640, but process %d holds %s", path, os.Getpid(), companionPath(path)))
+	_, err = acquire(path)
+	assert.ErrorContains(t, err, "names process 640")
+	require.NoError(t, p.writePID())
 	b, err := os.ReadFile(path)
 	require.NoError(t, err)
-	assert.Equal(t, "640", string(b))
-	_, err = acquire(path)
-	if runtime.GOOS == "linux" { // elsewhere it cannot be seen
-		assert.ErrorContains(t, err, path+" is locked, but not by process 640 here")
-	}
-	require.NoError(t, p.write(strconv.Itoa(os.Getpid())))
+	assert.Equal(t, strconv.Itoa(os.Getpid()), string(b))
 	_, err = acquire(path)
 	assert.Equal(t, &RunningError{path, os.Getpid()}, err)
 	p.remove()
 	assert.NoFileExists(t, path)
+	assert.NoFileExists(t, companionPath(path))
 	status, err = probe(path)
 	require.NoError(t, err)
 	assert.Equal(t, Stopped, status.State)

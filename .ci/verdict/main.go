@@ -1,8 +1,8 @@
 // Verdict reads the output of go test -json, writes it as plain text to a
 // file, and says of one leg of .ci/run how many tests passed, failed and were
 // skipped, and what those that failed printed. It fails if a test failed, if
-// one was skipped for a reason that the allow-list does not have for that
-// leg, and if no test ran at all.
+// one did not end, if one was skipped for a reason that the allow-list does not
+// have for that leg, and if no test ran at all.
 //
 //	go test -json ./... 2>&1 | verdict LEG ALLOW-LIST TEXT-FILE
 package main
@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"regexp"
@@ -31,8 +32,7 @@ var (
 	skipLine = regexp.MustCompile(`^\s+--- SKIP: (\S+) \(`)                  // of a test in a namespace, which runs inside another test
 	closing  = regexp.MustCompile(`^(ok|FAIL|---|\?|panic:) ?\s*\S+/?\S*.*`) // go test's own last word on a package
 	position = regexp.MustCompile(`^\s*\S+\.go:\d+: `)                       // where a log line was written
-	section  = regexp.MustCompile(`^=== (?:RUN|NAME|CONT)\s+(\S+)`)          // what follows is this test's, in a namespace, too
-	noise    = regexp.MustCompile(`^(=== |--- |PASS$|ok |coverage:|\?|$)`)   // lines that give no reason
+	section  = regexp.MustCompile(`^=== (?:RUN|NAME|PAUSE|CONT)\s+(\S+)`)    // what follows is this test's, in a namespace, too
 )
 
 func main() {
@@ -58,9 +58,10 @@ func judge(in io.Reader, text, out io.Writer, allowed []*regexp.Regexp) (ok bool
 	passed, failed := 0, []string{}
 	blamed := map[string]bool{} // packages that failed for one of their tests
 	var skips []skip
-	last := map[string]string{}      // a test's last line that may be a reason
+	last := map[string]string{}      // what a test logged last: the reason, if it was skipped
 	current := map[string]string{}   // of a test that runs others in a namespace: which of them
 	printed := map[string][]string{} // the last lines of a test, a package or a build
+	running := map[string]bool{}
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
@@ -79,17 +80,19 @@ func judge(in io.Reader, text, out io.Writer, allowed []*regexp.Regexp) (ok bool
 			if inner := skipLine.FindStringSubmatch(line); inner != nil && inner[1] != e.Test {
 				skips = append(skips, skip{inner[1], last[e.Package+"."+inner[1]]})
 			}
-			said := strings.TrimSpace(position.ReplaceAllString(line, ""))
-			if s := section.FindStringSubmatch(said); s != nil {
+			if s := section.FindStringSubmatch(strings.TrimSpace(line)); s != nil {
 				current[id] = s[1]
-			} else if !noise.MatchString(said) {
-				last[id] = said
-				last[e.Package+"."+current[id]] = said
+			} else if at := position.FindString(line); at != "" { // others write there, too
+				last[id] = line[len(at):]
+				last[e.Package+"."+current[id]] = line[len(at):]
 			}
 			if e.Test == "" && closing.MatchString(line) && !strings.Contains(line, "[no test files]") {
 				fmt.Fprintln(out, "   ", line)
 			}
+		case "run":
+			running[id] = true
 		case "pass", "fail", "skip":
+			delete(running, id)
 			if e.Action == "fail" && !(e.Test == "" && blamed[e.Package]) {
 				show(out, id, printed[id])
 			}
@@ -113,6 +116,11 @@ func judge(in io.Reader, text, out io.Writer, allowed []*regexp.Regexp) (ok bool
 	}
 	if err := lines.Err(); err != nil {
 		return false, err
+	}
+
+	for _, id := range slices.Sorted(maps.Keys(running)) {
+		show(out, id, printed[id])
+		failed = append(failed, id+" did not end")
 	}
 
 	refused := 0

@@ -39,6 +39,27 @@ func TestVerdict(t *testing.T) {
 			lines("TestA", "pass", "=== RUN   TestA/sub", "    a_test.go:3: needs frobnicate: apt-get install it", "    --- SKIP: TestA/sub (0.00s)"), false,
 			"SKIPPED, but .ci/skips does not allow it here: TestA/sub: needs frobnicate: apt-get install it",
 		},
+		{
+			"a reason, and what another process writes while tests run side by side", "user",
+			lines("TestA", "pause", "=== RUN   TestA", "=== PAUSE TestA") + passes + lines("TestB", "run", "=== RUN   TestB", "    b_test.go:3: works") +
+				lines("TestA", "skip", "=== CONT  TestA", "    a_test.go:3: needs root: sudo go test", "hello from a daemon", "--- SKIP: TestA (0.00s)") +
+				lines("TestB", "pass", "=== NAME  TestB", "    b_test.go:4: works"), true,
+			"2 passed, 0 failed, 1 skipped (0 of them refused)",
+		},
+		{
+			"skips side by side within a namespace", "cgo",
+			lines("TestA", "pass", "    ns.go:1: re-execution:", "        === RUN   TestA/x", "        === PAUSE TestA/x", "        === RUN   TestA/y", "        === PAUSE TestA/y",
+				"        === CONT  TestA/x", "        === CONT  TestA/y", "            a_test.go:3: works", "        === NAME  TestA/x", "            a_test.go:4: needs an unprivileged user: adduser",
+				"        === NAME  TestA/y", "            a_test.go:4: needs frobnicate: apt-get install it", "        --- PASS: TestA (0.00s)",
+				"            --- SKIP: TestA/x (0.00s)", "            --- SKIP: TestA/y (0.00s)"), false,
+			"TestA/y: needs frobnicate: apt-get install it\n    1 passed, 0 failed, 2 skipped (1 of them refused)",
+		},
+		{
+			"a test that never ends", "cgo",
+			passes + lines("TestB", "run", "=== RUN   TestB", "    b_test.go:3: it hangs") + lines("TestC", "run", "panic: test timed out after 1s") + `{"Action":"fail","Package":"p"}` + "\n", false,
+			"    --- p.TestB printed:\n        === RUN   TestB\n            b_test.go:3: it hangs\n    --- p.TestC printed:\n        panic: test timed out after 1s\n" +
+				"    FAILED: p\n    FAILED: p.TestB did not end\n    FAILED: p.TestC did not end\n",
+		},
 		{"go's own words", "cgo", passes + "go: cannot find module\n", true, "1 passed"},
 	} {
 		allowed, err := readAllowed("../skips", c.leg)

@@ -4,16 +4,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"testing"
 
 	"github.com/madhadron/daemonize/internal/testbed"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 // Pidfile is where the daemon has it unless DIR says otherwise.
 const Pidfile = "/run/svc.pid"
+
+// Companion is the file by which the daemon is known.
+const Companion = "/run/svc.lock"
 
 // Marker is the environment variable that tells the daemon who launched it.
 const Marker = "DAEMONIZE_BOOT"
@@ -36,6 +37,7 @@ func NothingLeft(t testing.TB) {
 	t.Helper()
 	testbed.None(t, "service")
 	assert.NoFileExists(t, Pidfile)
+	assert.NoFileExists(t, Companion)
 	testbed.NoLocks(t)
 }
 
@@ -46,17 +48,4 @@ func Directory(t testing.TB) string {
 		return filepath.Dir(Pidfile)
 	}
 	return t.TempDir()
-}
-
-// SocketName starts a daemon with its pidfile in the directory, returns the name of the abstract
-// socket that it keeps for as long as it lives, and stops it.
-func SocketName(t testing.TB, directory string) string {
-	t.Helper()
-	testbed.Run(t, 0, Command("start", "DIR="+directory))
-	sockets, err := os.ReadFile("/proc/net/unix")
-	require.NoError(t, err)
-	testbed.Run(t, 0, Command("stop", "DIR="+directory))
-	name := regexp.MustCompile(`@daemonize/[0-9a-f]+`).FindAllString(string(sockets), -1)
-	require.Len(t, name, 1, "%s", sockets)
-	return name[0]
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"time"
@@ -136,6 +137,18 @@ func action(ctx context.Context, run int) error {
 			daemonize.Syslogf(daemonize.LOG_INFO, "forked %d", pid)
 		}
 		exec.Command("sleep", "1001").Start()
+	case "asks for its own status":
+		return askForStatus(ctx)
+	case "opens every file of /run":
+		files, _ := filepath.Glob("/run/svc.*")
+		for _, name := range files {
+			if f, err := os.Open(name); err == nil {
+				f.Close()
+			}
+		}
+		daemonize.Syslogf(daemonize.LOG_NOTICE, "opened %q", files)
+	case "leaves a clone":
+		daemonize.Syslogf(daemonize.LOG_NOTICE, "cloned %d", testbed.Clone())
 	case "stops slowly", "listens and stops slowly":
 		<-ctx.Done()
 		time.Sleep(300 * time.Millisecond)
@@ -165,6 +178,20 @@ func action(ctx context.Context, run int) error {
 	}
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+// askForStatus has the daemon's own verbs look at the daemon's files.
+func askForStatus(ctx context.Context) error {
+	itself, err := daemonize.New(func(context.Context, string) error { return nil }, config())
+	if err != nil {
+		return err
+	}
+	for range 3 {
+		status, err := itself.Status()
+		daemonize.Syslogf(daemonize.LOG_NOTICE, "own status: %v, itself %t, %v", status.State, status.PID == os.Getpid(), err)
+	}
+	<-ctx.Done()
+	return nil
 }
 
 // answer tells whoever connects to the sockets of systemd who it is.

@@ -27,7 +27,10 @@ func TestAfterKill9(t *testing.T) {
 	kill := func() {
 		testbed.Run(t, 0, testdaemon.Command("start"))
 		require.NoError(t, unix.Kill(testbed.One(t, "service"), unix.SIGKILL))
-		testbed.None(t, "service")
+		testbed.Eventually(t, func() bool { // a process that is ending has its locks to the last moment
+			locks, err := os.ReadFile("/proc/locks")
+			return err == nil && !strings.Contains(string(locks), "ADVISORY")
+		}, "no locks")
 	}
 	kill()
 	stdout, _ := testbed.Run(t, 1, testdaemon.Command("status"))
@@ -298,7 +301,8 @@ func TestPidfileOfAnotherContainerIsLeftAlone(t *testing.T) {
 	outer := testbed.One(t, "service")
 	require.NotEqual(t, inner, outer)
 
-	says := fmt.Sprintf("svc: /var/run/svc.pid is locked, but not by process %d here, which it names: a daemon of another container holds it, a child that the daemon left, or somebody else who may read it\n", inner)
+	says := fmt.Sprintf("svc: /var/run/svc.lock is locked by process %d, but names process %d: "+
+		"a daemon of another container, or a process that locks whatever it is told to\n", outer, inner)
 	_, stderr := testbed.Run(t, 4, testdaemon.Command("status"))
 	assert.Equal(t, says, stderr)
 	_, stderr = testbed.Run(t, 1, testdaemon.Command("stop", "STOP_TIMEOUT_MS=200"))
