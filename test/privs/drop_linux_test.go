@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -313,7 +312,7 @@ func TestDropInAUserNamespace(t *testing.T) {
 				GidMappings:                []syscall.SysProcIDMap{{HostID: 0, Size: tt.size}},
 				GidMappingsEnableSetgroups: tt.setgroups,
 			}
-			probe := exec.Command("/bin/true")
+			probe := testbed.Program("/bin/true")
 			probe.SysProcAttr = c.SysProcAttr
 			if err := probe.Run(); errors.Is(err, unix.EPERM) {
 				t.Skip("needs user namespaces, which are not to be had in a chroot(2) or where user.max_user_namespaces is 0")

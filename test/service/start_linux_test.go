@@ -108,9 +108,9 @@ func TestWhatCannotStartIsNotStoppedFirst(t *testing.T) {
 	testdaemon.NothingLeft(t)
 }
 
-// TestChildOfAFailedStartHoldsNobodyUp: one that C code has forked would have
+// TestLauncherDoesNotWaitForAChildOfAFailedStart: one that C code has forked would have
 // the report socket, on whose end the launcher waits.
-func TestChildOfAFailedStartHoldsNobodyUp(t *testing.T) {
+func TestLauncherDoesNotWaitForAChildOfAFailedStart(t *testing.T) {
 	if !testbed.IsolateRoot(t) {
 		return
 	}

@@ -189,9 +189,9 @@ func TestRestartWaitsForThePort(t *testing.T) {
 	testbed.HeldBy(t, testdaemon.Pidfile, testbed.One(t, "service"))
 }
 
-// TestStoppedSyslogdHoldsNothingUp: a syslog daemon that takes no messages
+// TestStoppedSyslogdDelaysNeitherStartNorStop: a syslog daemon that takes no messages
 // blocks whoever sends one, for ever.
-func TestStoppedSyslogdHoldsNothingUp(t *testing.T) {
+func TestStoppedSyslogdDelaysNeitherStartNorStop(t *testing.T) {
 	if !testbed.IsolateRoot(t) {
 		return
 	}

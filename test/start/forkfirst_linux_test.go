@@ -171,9 +171,7 @@ func TestForkFirstErrorBeforeTheStartIsTheCallers(t *testing.T) {
 	testbed.Run(t, 128+9, forked("own-words", "start", "HOW=killed"))
 
 	c := forked("own-words", "start", "HOW=leaves a child")
-	c.WaitDelay = 100 * time.Millisecond                                   // the child has our standard error
-	late := time.AfterFunc(5*time.Second, func() { _ = c.Process.Kill() }) // a launcher that waits for the child
-	defer late.Stop()
+	c.WaitDelay = 100 * time.Millisecond // the child has our standard error
 	testbed.Run(t, 7, c)
 	for _, pid := range testbed.Find("own-words") {
 		require.NoError(t, unix.Kill(pid, unix.SIGKILL))
@@ -240,7 +238,7 @@ var _ = testbed.Helper("cannot-setsid", func() {
 	testbed.ExecHelper(os.Args[1:])
 })
 
-func TestForkFirstInDoubtTakesTheOrdinaryWay(t *testing.T) {
+func TestForkFirstFallsBackToReexecution(t *testing.T) {
 	if !testbed.IsolateBothWays(t) {
 		return
 	}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -238,9 +237,6 @@ func TestNoDaemonStaysWhenTheLauncherGoesBeforeReady(t *testing.T) {
 				return
 			}
 			up := filepath.Join(t.TempDir(), "up")
-			caught := make(chan os.Signal, 1) // what we ignore, under nohup say, the launcher would ignore
-			signal.Notify(caught, sig)
-			defer signal.Stop(caught)
 			cmd := testbed.Command("starter", "hangs", up)
 			require.NoError(t, cmd.Start())
 			testbed.Eventually(t, func() bool { _, err := os.Stat(up); return err == nil }, "the daemon")

@@ -113,10 +113,10 @@ func TestMarkerByHandNeverLaunches(t *testing.T) {
 	}
 }
 
-// TestMarkerWithHalfTheTruthIsRefused: the parent is whom the marker names, but
+// TestMarkerOfAnotherLauncherIsRefused: the parent is whom the marker names, but
 // another made the socket; or who made the socket is not the parent; or the
 // session is another.
-func TestMarkerWithHalfTheTruthIsRefused(t *testing.T) {
+func TestMarkerOfAnotherLauncherIsRefused(t *testing.T) {
 	if !testbed.IsolateBothWays(t) {
 		return
 	}

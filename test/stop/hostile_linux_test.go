@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPidfileLeftReadableIsNobodysToLock: who may read a file may lock it.
-func TestPidfileLeftReadableIsNobodysToLock(t *testing.T) {
+// TestPidfileThatOthersMayLockIsMadePrivate: who may read a file may lock it.
+func TestPidfileThatOthersMayLockIsMadePrivate(t *testing.T) {
 	if !testbed.IsolateRoot(t) {
 		return
 	}
@@ -54,7 +54,7 @@ func TestPidfileLeftReadableIsNobodysToLock(t *testing.T) {
 	}
 }
 
-func TestEndlessCrashFileHoldsNoStartUp(t *testing.T) {
+func TestHugeCrashFileDoesNotDelayAStart(t *testing.T) {
 	if !testbed.IsolateRoot(t) {
 		return
 	}
@@ -73,7 +73,7 @@ var _ = testbed.Helper("half-dropped", func() {
 	fmt.Println(daemonize.DropPrivileges("", ""))
 })
 
-func TestSavedRootIsNoUnprivilegedProcess(t *testing.T) {
+func TestDropPrivilegesRefusesASavedRoot(t *testing.T) {
 	if !testbed.IsolateRoot(t) {
 		return
 	}

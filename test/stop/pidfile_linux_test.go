@@ -59,7 +59,7 @@ func TestWhatIsNoPidfileIsRefusedByName(t *testing.T) {
 			if !testbed.Isolate(t) {
 				return
 			}
-			sleeper := exec.Command("sleep", "1002")
+			sleeper := testbed.Program("sleep", "1002")
 			require.NoError(t, sleeper.Start())
 			require.NoError(t, os.WriteFile(victim, []byte(strconv.Itoa(sleeper.Process.Pid)), 0o600))
 			c.make(t, testdaemon.Pidfile)
@@ -83,7 +83,7 @@ func TestWhatIsNoPidfileIsRefusedByName(t *testing.T) {
 	}
 }
 
-func TestRunThatTakesNoPidfile(t *testing.T) {
+func TestStartFailsWhereNoPidfileCanBe(t *testing.T) {
 	for _, c := range []struct {
 		name, says string
 		code       int

@@ -50,7 +50,7 @@ func innocentWithPID(t *testing.T, pid int) {
 	t.Helper()
 	script := fmt.Sprintf(`echo %d >/proc/sys/kernel/ns_last_pid; sleep 1003 </dev/null >/dev/null 2>&1 & echo $!`, pid-1)
 	testbed.Eventually(t, func() bool {
-		out, err := exec.Command("sh", "-c", script).Output()
+		out, err := testbed.Program("sh", "-c", script).Output()
 		require.NoError(t, err)
 		got, err := strconv.Atoi(strings.TrimSpace(string(out)))
 		require.NoError(t, err)
@@ -220,11 +220,11 @@ func TestPidfile3AndOursSeeEachOther(t *testing.T) {
 	bsd := testbed.CC(t, libbsdHolder, "-lbsd")
 	testbed.Run(t, 0, testdaemon.Command("start"))
 	pid := testbed.One(t, "service")
-	stdout, _ := testbed.Run(t, 3, exec.Command(bsd, testdaemon.Pidfile))
+	stdout, _ := testbed.Run(t, 3, testbed.Program(bsd, testdaemon.Pidfile))
 	assert.Equal(t, fmt.Sprintf("held by %d\n", pid), stdout)
 	testbed.Run(t, 0, testdaemon.Command("stop"))
 
-	c := exec.Command(bsd, testdaemon.Pidfile)
+	c := testbed.Program(bsd, testdaemon.Pidfile)
 	in, err := c.StdinPipe()
 	require.NoError(t, err)
 	out, err := c.StdoutPipe()
@@ -253,13 +253,13 @@ func TestOtherToolsUnderstandOurPidfile(t *testing.T) {
 	pgrep := testbed.Package(t, "pgrep", "procps")
 	testbed.Run(t, 0, testdaemon.Command("start"))
 	pid := testbed.One(t, "service")
-	testbed.Run(t, 0, exec.Command(ssd, "--status", "--pidfile", testdaemon.Pidfile))
-	stdout, _ := testbed.Run(t, 0, exec.Command(pgrep, "-F", testdaemon.Pidfile))
+	testbed.Run(t, 0, testbed.Program(ssd, "--status", "--pidfile", testdaemon.Pidfile))
+	stdout, _ := testbed.Run(t, 0, testbed.Program(pgrep, "-F", testdaemon.Pidfile))
 	assert.Equal(t, fmt.Sprintln(pid), stdout)
-	testbed.Run(t, 0, exec.Command(filepath.Join(filepath.Dir(pgrep), "pkill"), "-F", testdaemon.Pidfile))
+	testbed.Run(t, 0, testbed.Program(filepath.Join(filepath.Dir(pgrep), "pkill"), "-F", testdaemon.Pidfile))
 	testbed.Eventually(t, func() bool { return unix.Kill(pid, 0) == unix.ESRCH }, "its end: a zombie is alive to start-stop-daemon")
-	testbed.Run(t, 3, exec.Command(ssd, "--status", "--pidfile", "/run/none.pid"))
-	testbed.Run(t, 1, exec.Command(ssd, "--status", "--pidfile", testdaemon.Pidfile))
+	testbed.Run(t, 3, testbed.Program(ssd, "--status", "--pidfile", "/run/none.pid"))
+	testbed.Run(t, 1, testbed.Program(ssd, "--status", "--pidfile", testdaemon.Pidfile))
 }
 
 // container starts the service as in a container that shares our /run: in a
