@@ -28,6 +28,8 @@
 #ifdef __linux__
 #include <sys/auxv.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #endif
 
 static int boot_state = CD_NOT_RUN;
@@ -154,6 +156,72 @@ static int marked(const char *s)
 	return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -1;
 }
 
+/* Where the daemon tells the process that stays its pid, -1 if none does. */
+static int tell_fd = -1;
+
+#ifdef __linux__
+/* Ends as that process did. A signal's core is its own, not ours. */
+static void end_like(const siginfo_t *how)
+{
+	const struct rlimit none = { 0, 0 };
+
+	if (how->si_code != CLD_EXITED) {
+		(void)setrlimit(RLIMIT_CORE, &none);
+		(void)signal(how->si_status, SIG_DFL);
+		(void)raise(how->si_status);
+	}
+	_exit(how->si_code == CLD_EXITED ? how->si_status : 128 + how->si_status);
+}
+
+/* The process that the launcher started stays until the daemon ends, to end as
+ * it did, or until the launcher, which knows that it is ready, kills us. (The
+ * launcher cannot wait for the daemon itself: it may live on, with children of
+ * its own, and the daemon, with all orphans of it, would stay its child.) Returns in the
+ * child, which becomes the daemon, and where that is not to be had. */
+static void stay(int fd)
+{
+	int ends[2], i;
+	pid_t child, pid;
+	siginfo_t how = { 0 };
+
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return;
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0) {
+		child = fork();
+		if (child == 0) {
+			(void)close(ends[0]);
+			tell_fd = ends[1];
+			return;
+		}
+		if (child > 0) {
+			(void)close(ends[1]);
+			(void)close(fd); /* the launcher waits for the end of these */
+			for (i = 0; i < 3; i++)
+				(void)close(i);
+			(void)setsid(); /* the terminal's signals are for the launcher */
+			if (read(ends[0], &pid, sizeof pid) != sizeof pid)
+				pid = child;
+			/* WNOWAIT: until we end, nobody else gets the daemon's pid. It becomes our
+			 * child when what daemon(3) and the second fork left has ended. */
+			while (waitid(P_PID, (id_t)pid, &how, WEXITED | WNOWAIT) != 0) {
+				if (errno == EINTR)
+					continue;
+				if (errno != ECHILD || (waitid(P_ALL, 0, &how, WEXITED) != 0 && errno != EINTR))
+					_exit(1);
+				if (how.si_pid == pid)
+					break;
+			}
+			end_like(&how);
+		}
+		(void)prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+	}
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+#else
+static void stay(int fd) { (void)fd; }
+#endif
+
 /* Becomes a daemon in all but the directory and stdio, which stay as they
  * are until Go reaches the call. */
 static void become(int fd)
@@ -176,7 +244,12 @@ static void become(int fd)
 		if (pid > 0)
 			_exit(0);
 	}
-	report(fd, CD_BOOTED, 0, getpid());
+	pid = getpid();
+	if (tell_fd >= 0) {
+		(void)!write(tell_fd, &pid, sizeof pid);
+		(void)close(tell_fd);
+	}
+	report(fd, CD_BOOTED, tell_fd >= 0, pid);
 }
 
 __attribute__((constructor)) static void boot(void)
@@ -195,6 +268,8 @@ __attribute__((constructor)) static void boot(void)
 			errno = EBUSY;
 			give_up(fd, CD_WITH_THREADS);
 		}
+		if (fd >= 0)
+			stay(fd);
 	} else {
 		fd = fork_first();
 	}

@@ -29,7 +29,9 @@ enum {
  * text follow it. Both ends are the same program: native byte order. */
 struct cd_frame {
 	uint8_t kind;  /* CD_BOOTED, … */
-	uint8_t code;  /* CD_BOOT_ERROR: CD_IN_DAEMON, …; CD_FAILED: the exit code */
+	uint8_t code;  /* CD_BOOTED: 1 if the launcher's child ends as the daemon does;
+	                * CD_BOOT_ERROR: CD_IN_DAEMON, …; CD_STAGE: 1 if the launcher is to
+	                * end with the daemon's exit status; CD_FAILED: the exit code */
 	uint16_t len;
 	int32_t num;   /* CD_BOOTED: the daemon's pid; CD_BOOT_ERROR: errno */
 };

@@ -5,6 +5,7 @@ package daemonize
 // The verbs, and what they print.
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -47,8 +48,8 @@ func (s *service) command(args []string) int {
 			return exitNotRunning
 		}
 	case "run":
-		err = s.run()
-		if s.logged { // so it was on standard error
+		var logged bool
+		if logged, err = s.runInForeground(context.Background()); logged { // so it was on standard error
 			return exitCode(err)
 		}
 	default:
@@ -95,7 +96,10 @@ func (s *service) printStatus() int {
 
 // start shows in p, if not nil, what it waits for.
 func (s *service) start(p *progress) error {
-	if isDaemon() && !forkedFirst() {
+	if inDaemon.Load() {
+		return errSecondCall
+	}
+	if isDaemon() && !forkedFirst() && !detached.Load() {
 		os.Exit(s.startInDaemon(nil))
 	}
 	if err := s.mayStart(); err != nil {
@@ -113,7 +117,7 @@ func (s *service) start(p *progress) error {
 	if forkedFirst() {
 		os.Exit(s.startInDaemon(p))
 	}
-	return launch(false, p.lastSeen)
+	return launch(false, s.config.StartTimeout, p.lastSeen)
 }
 
 func (s *service) stop() error {
@@ -126,6 +130,9 @@ func (s *service) waitsForEnd() string {
 }
 
 func (s *service) restart(p *progress) error {
+	if inDaemon.Load() {
+		return errSecondCall // it would stop itself
+	}
 	if !isDaemon() || forkedFirst() {
 		if err := s.mayStart(); err != nil {
 			return declineStart(err)

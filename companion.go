@@ -69,7 +69,7 @@ func lockCompanion(pidfile string) (*companion, error) {
 	c := &companion{path, f}
 	err = c.lock(pidfile)
 	// A daemon that is ending has perhaps released the pidfile, and not this yet.
-	for began := time.Now(); isRunning(err) && time.Since(began) < acquireTimeout; {
+	for began := time.Now(); isRunningError(err) && time.Since(began) < acquireTimeout; {
 		time.Sleep(time.Millisecond)
 		err = c.lock(pidfile)
 	}

@@ -80,7 +80,8 @@ type Config[T any] struct {
 
 	// Reload runs on SIGHUP, as the user that the daemon has become, one call
 	// at a time, beside the action, whose context it gets. Its error or panic is
-	// logged and does not end the daemon. nil: SIGHUP is ignored.
+	// logged and does not end the daemon. A SIGHUP that comes before the daemon is
+	// ready waits until it is. nil: SIGHUP is ignored.
 	Reload func(context.Context) error
 
 	// RespawnDelay is the pause before an action that failed or panicked is
@@ -89,6 +90,20 @@ type Config[T any] struct {
 	// an error that [Fatal] has marked, nor once it was told to stop. 0: it is
 	// not run again. Negative is an error of New.
 	RespawnDelay time.Duration
+
+	// ReadyByAction has the start wait until the action has called [Ready]: for a
+	// daemon that opens its database, say, after the privileges are dropped. An action
+	// that returns, with or without an error, panics, exits or is killed before is a
+	// start that failed, with exit code 1 and its text at the terminal; RespawnDelay
+	// counts from Ready on. Default: a daemon is ready when its action is called.
+	ReadyByAction bool
+
+	// StartTimeout is the longest time that a start may take, PrivilegedAction
+	// and, with ReadyByAction, the way to Ready included. Past it the start fails, says
+	// how far it had come, and the process ends, that of Run, too; if it still has not
+	// half a second later, the launcher kills it. With package forkfirst the time
+	// counts from the call. 0: no limit. Negative is an error of New.
+	StartTimeout time.Duration
 }
 
 // settings are a Config without its type parameter and PrivilegedAction.
@@ -107,6 +122,8 @@ func (c *Config[T]) settings() settings {
 		Umask:              c.Umask,
 		Reload:             c.Reload,
 		RespawnDelay:       c.RespawnDelay,
+		ReadyByAction:      c.ReadyByAction,
+		StartTimeout:       c.StartTimeout,
 	}
 }
 
@@ -137,8 +154,8 @@ func (c *Config[T]) complete() error {
 	switch {
 	case !filepath.IsAbs(c.PidfileDirectory):
 		return badConfig("PidfileDirectory %q is not an absolute path: the daemon's working directory is /", c.PidfileDirectory)
-	case c.StopTimeout < 0, c.RespawnDelay < 0:
-		return badConfig("StopTimeout and RespawnDelay cannot be negative")
+	case c.StopTimeout < 0, c.RespawnDelay < 0, c.StartTimeout < 0:
+		return badConfig("StopTimeout, StartTimeout and RespawnDelay cannot be negative")
 	case c.Umask&^0o777 != 0:
 		return badConfig("Umask %#o is more than the nine permission bits", uint32(c.Umask))
 	case c.SyslogOptions&^known != 0:

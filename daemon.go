@@ -5,6 +5,7 @@ package daemonize
 // Detach, Daemon and Daemonize, and the daemon's side of a start: from the call until ready.
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -21,8 +22,10 @@ var detached atomic.Bool
 // it is up. The launcher, which is the process that was started, waits in
 // Detach and does not return from it: it ends with status 0 once the daemon
 // calls ready(nil); it prints err and ends with status 1 once the daemon
-// calls ready(err); it says so and ends with status 1 if the daemon dies
-// before. It waits without a limit, so call ready. If the launcher goes away
+// calls ready(err). If the daemon exits before, the launcher ends with the daemon's
+// exit status, or says so and ends with 1 if that was 0, if a signal killed it, or on
+// systems other than Linux with cgo, which do not tell. It waits without a limit, so call
+// ready. If the launcher goes away
 // first, the daemon ends, too. Only the first call of ready counts. It ends
 // nobody but the launcher: after ready(err) the program should exit.
 //
@@ -43,7 +46,7 @@ var detached atomic.Bool
 // the launcher already: exit. No privilege is needed.
 func Detach(nochdir, noclose bool) (ready func(error), err error) {
 	if !isDaemon() {
-		err := launch(noclose, func(string) {})
+		err := launch(noclose, 0, func(string) {})
 		if err == nil {
 			os.Exit(exitDone)
 		}
@@ -52,15 +55,17 @@ func Detach(nochdir, noclose bool) (ready func(error), err error) {
 			os.Stderr.Write(failed.Stderr)
 		}
 		if failed != nil && failed.PID != 0 {
-			fmt.Fprintln(os.Stderr, message(programName(), failed))
-			os.Exit(failed.ExitCode)
+			if failed.status <= 0 || !failed.atCall { // else the program chose its status, and its words
+				fmt.Fprintln(os.Stderr, message(programName(), failed))
+			}
+			os.Exit(max(failed.status, failed.ExitCode))
 		}
 		return nil, err
 	}
 	if err := checkForkedFirst(); err != nil {
 		return nil, declineStart(err)
 	}
-	s, err := attach(programName(), nochdir, noclose, func() { os.Exit(exitFailed) })
+	s, err := attach(programName(), nochdir, noclose, true, func() { os.Exit(exitFailed) })
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +74,7 @@ func Detach(nochdir, noclose bool) (ready func(error), err error) {
 			s.fail(exitFailed, errors.New(err.Error())) // no *RunningError, which would return in the launcher
 			return
 		}
-		s.ready()
+		s.ready(context.Background())
 	}, nil
 }
 
@@ -100,6 +105,7 @@ type starter struct {
 	report         *os.File
 	noclose        bool
 	forked         bool               // by package forkfirst: the launcher is C
+	ownStatus      bool               // the launcher is to end with our exit status
 	onLauncherGone func()             // ends the process when the launcher has gone away
 	onStage        func(stage string) // hears how far it has come, if forked
 	onVerdict      func()             // is called before the verdict, perhaps twice
@@ -110,11 +116,11 @@ type starter struct {
 
 // attach is the rest of daemon(3), at the call, in the daemon. An error has
 // been reported.
-func attach(name string, nochdir, noclose bool, onLauncherGone func()) (*starter, error) {
+func attach(name string, nochdir, noclose, ownStatus bool, onLauncherGone func()) (*starter, error) {
 	if !detached.CompareAndSwap(false, true) {
 		return nil, errSecondCall
 	}
-	s := &starter{name: name, report: pollable(boot.report, "report"), noclose: noclose, forked: forkedFirst(),
+	s := &starter{name: name, report: pollable(boot.report, "report"), noclose: noclose, forked: forkedFirst(), ownStatus: ownStatus,
 		onLauncherGone: onLauncherGone, onStage: func(string) {}, onVerdict: func() {}}
 	s.stage("after it reached the call that makes it a daemon")
 	if err := s.enter(nochdir); err != nil {
@@ -162,6 +168,9 @@ func (s *starter) watch() {
 // a daemon that dies next.
 func (s *starter) stage(how string) {
 	f := frame{kind: frameStage, text: how}
+	if s.ownStatus {
+		f.code = 1
+	}
 	if s.forked {
 		f.text = s.stageForkedFirst(how)
 	}
@@ -171,7 +180,7 @@ func (s *starter) stage(how string) {
 
 // ready lets the launcher end with status 0 and takes standard error from it.
 // If the launcher is gone, so are we.
-func (s *starter) ready() {
+func (s *starter) ready(context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.done {

@@ -27,7 +27,7 @@ func nameProcess() {
 // cleanSignals gives this thread, and what it starts until release, default
 // dispositions and an empty mask: whoever started the launcher may have
 // ignored and blocked signals, and Go would keep that. Stage 1 only starts
-// stage 2 and exits: it can do without the runtime's own handlers.
+// stage 2 and waits: it can do without the runtime's own handlers.
 func cleanSignals() (release func()) {
 	runtime.LockOSThread()
 	signals, size := 64, uintptr(8)

@@ -67,6 +67,9 @@ type StartError struct {
 	PID      int    // of the daemon that failed; 0: it never came to be
 	Stderr   []byte // what it wrote to standard error, the first 64 KiB
 	ExitCode int    // of the LSB's: 1 failed, 4 not permitted, 6 not configured
+
+	status int  // the exit status of a daemon that ended without a report, if known
+	atCall bool // it had reached the call that makes it a daemon
 }
 
 // Error is the reason, without Stderr.
@@ -105,7 +108,7 @@ func isTransient(err error) bool {
 	return errors.As(err, &transient)
 }
 
-func isRunning(err error) bool {
+func isRunningError(err error) bool {
 	running := (*RunningError)(nil)
 	return errors.As(err, &running)
 }

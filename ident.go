@@ -13,8 +13,11 @@ import (
 
 // message is how people see an error: after the program's name.
 func message(name string, err error) string {
-	return name + ": " + strings.TrimPrefix(err.Error(), "daemonize: ")
+	return name + ": " + withoutPrefix(err)
 }
+
+// withoutPrefix is an error's text where something else says who speaks.
+func withoutPrefix(err error) string { return strings.TrimPrefix(err.Error(), "daemonize: ") }
 
 // programName is what messages are signed with.
 func programName() string {

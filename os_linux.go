@@ -3,7 +3,9 @@ package daemonize
 // What Linux has of its own: /proc/self/exe, close_range(2), AT_SECURE.
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"strconv"
@@ -20,23 +22,49 @@ func executable() (string, error) {
 	return "/proc/self/exe", nil
 }
 
-// setCloseOnExec marks every descriptor but the standard ones.
-func setCloseOnExec() error {
-	err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
-	if err == nil {
-		return nil
-	}
-	// Linux before 5.11, or a seccomp filter.
-	fds, err := os.ReadDir("/proc/self/fd")
+// ownDescriptors lists those of this process but the standard ones.
+func ownDescriptors() ([]int, error) {
+	names, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, e := range fds {
+	var fds []int
+	for _, e := range names {
 		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
-			unix.CloseOnExec(fd)
+			fds = append(fds, fd)
 		}
 	}
-	return nil
+	return fds, nil
+}
+
+// closeOnExec marks the descriptors, and others that came meanwhile.
+func closeOnExec(fds []int) {
+	if unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return
+	}
+	for _, fd := range fds { // Linux before 5.11, or a seccomp filter
+		unix.CloseOnExec(fd)
+	}
+}
+
+// isLocked is true if this process holds a lock on what fd is open on: see proc(5)
+// on fdinfo.
+func isLocked(fd int) bool {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd))
+	return bytes.Contains(text, []byte("\nlock:"))
+}
+
+// pathOf is what the descriptor was opened as.
+func pathOf(fd int) string {
+	path, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+	return path
+}
+
+// isRunning is true as long as our child has not ended.
+func isRunning(child *os.Process) bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, child.Pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err == nil && info.Signo == 0
 }
 
 func socketpair() ([2]int, error) {

@@ -14,17 +14,35 @@ import (
 // executable is what to run again.
 func executable() (string, error) { return os.Executable() }
 
-// setCloseOnExec marks every descriptor but the standard ones.
-func setCloseOnExec() error {
+// ownDescriptors lists those of this process but the standard ones.
+func ownDescriptors() ([]int, error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return os.NewSyscallError("getrlimit", err)
+		return nil, os.NewSyscallError("getrlimit", err)
 	}
+	var fds []int
 	for fd := 3; fd < int(limit.Cur); fd++ {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
+			fds = append(fds, fd)
+		}
+	}
+	return fds, nil
+}
+
+// closeOnExec marks the descriptors.
+func closeOnExec(fds []int) {
+	for _, fd := range fds {
 		unix.CloseOnExec(fd)
 	}
-	return nil
 }
+
+// isLocked: these systems do not tell.
+func isLocked(int) bool { return false }
+
+func pathOf(int) string { return "" }
+
+// isRunning: these systems tell only who waits for good.
+func isRunning(*os.Process) bool { return true }
 
 func socketpair() ([2]int, error) {
 	syscall.ForkLock.RLock()

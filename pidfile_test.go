@@ -103,9 +103,9 @@ func FuzzAwait(f *testing.F) {
 		require.NoError(t, err)
 		theirStderr.Close()
 		defer stderr.Close()
-		child, err := os.FindProcess(os.Getpid()) // Wait fails at once: no child of ours
+		child, err := os.StartProcess("/bin/true", []string{"true"}, &os.ProcAttr{})
 		require.NoError(t, err)
-		got := await(ours, stderr, child, func(string) {})
+		got := await(ours, stderr, child, 0, func(string) {})
 
 		want := false
 		for rest := strings.NewReader(string(sent)); ; {

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 )
 
 // Service is a daemon with its verbs. [New] makes one; the zero value is of no
@@ -24,14 +23,6 @@ type service struct {
 	pidfile    string // its path
 	privileged func() error
 	action     func(context.Context) error
-
-	held         atomic.Pointer[pidfile]
-	crash        atomic.Pointer[crashFile] // beside held
-	signals      chan os.Signal            // once it catches them
-	inForeground bool                      // run, not start
-	notify       *notifier                 // in run, if a supervisor asked for it
-	notices      []string                  // to log as soon as there is a log
-	logged       bool                      // runDaemon has logged its error
 }
 
 // Serviced is pydaemonize's serviced: it obeys the one verb that the program
@@ -88,8 +79,9 @@ func New[T any](action func(context.Context, T) error, config *Config[T]) (*Serv
 // be used. In the daemon it does not return: the process ends with the action.
 //
 // Ready means that PrivilegedAction has succeeded, the pidfile is locked and
-// written, and the privileges are dropped. Start waits for that without a
-// limit. If the launcher goes away first, the daemon ends, too. A process can
+// written, the privileges are dropped and, with Config.ReadyByAction, the action has
+// called [Ready]. Start waits for that without a limit, or for Config.StartTimeout.
+// If the launcher goes away first, the daemon ends, too. A process can
 // launch one daemon only: the copy that becomes it runs main up to the first
 // Start. It needs the right to write in PidfileDirectory.
 //
@@ -114,6 +106,11 @@ func (s *Service[T]) Stop() error { return s.s.stop() }
 
 // Restart is Stop, if the daemon runs, and Start, with their errors. What can
 // be known to keep it from starting again is found before it is stopped.
+//
+// The action cannot call Start or Restart: the daemon would have to outlive itself. They
+// return an error there. A daemon that wants to begin anew returns an error from its
+// action, for Config.RespawnDelay or its supervisor; one that has kept its privileges
+// may run its own program with the argument restart.
 func (s *Service[T]) Restart() error { return s.s.restart(nil) }
 
 // Reload sends SIGHUP to the daemon that is proved to hold the pidfile. It does
@@ -133,9 +130,11 @@ func (s *Service[T]) Status() (Status, error) { return s.s.status() }
 // for supervisors and for debugging: this process takes every step of Start
 // but those that detach it. The working directory becomes /, the umask
 // Config.Umask; standard input, output and error and all descriptors stay. It
-// returns what the action returns, nil if that is context.Canceled; SIGTERM and
-// Ctrl-C end the action's context, and a second Ctrl-C ends the process. If
-// PrivilegedAction fails, it is a [*StartError] with its text. As PID 1 it reaps
+// returns what the action returns, nil if that is its context's error. The action's
+// context is made from ctx; SIGTERM and Ctrl-C end it, too, and a second Ctrl-C ends
+// the process, as the first one does, and SIGTERM, while PrivilegedAction runs. If
+// PrivilegedAction fails, or the action before it was ready (Config.ReadyByAction), it
+// is a [*StartError] with the text. Run may be called again. As PID 1 it reaps
 // no children but its own: if those leave orphans, put an init before it. It
 // needs the privileges that the config asks for; a set-user-ID program is
 // refused with an fs.ErrPermission.
@@ -149,7 +148,10 @@ func (s *Service[T]) Status() (Status, error) { return s.s.status() }
 // A supervisor that set NOTIFY_SOCKET, as systemd does for Type=notify, is told
 // when the daemon is ready, reloads and stops, and what [SetStatus] says: see
 // sd_notify(3). Sockets that it opened are in [ListenFiles].
-func (s *Service[T]) Run() error { return s.s.run() }
+func (s *Service[T]) Run(ctx context.Context) error {
+	_, err := s.s.runInForeground(ctx)
+	return err
+}
 
 // Command obeys one verb, start, stop, restart, status, reload or run, and
 // prints what an administrator must know. args are those behind the program's

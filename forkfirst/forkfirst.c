@@ -132,7 +132,7 @@ static void launch(int fd)
 	struct cd_frame f;
 	size_t size = 0;
 	pid_t pid = 0;
-	int status, own = 0;
+	int status, own = 0, own_status = 0;
 
 	while (receive(fd, &f, sizeof f) == 0 && receive(fd, words, f.len) == 0) {
 		switch (f.kind) {
@@ -141,6 +141,7 @@ static void launch(int fd)
 			break;
 		case CD_STAGE: /* how far it has come */
 			size = f.len;
+			own_status = f.code;
 			break;
 		case CD_NOT_DAEMON: /* not a daemon: it speaks for itself */
 			own = 1;
@@ -156,11 +157,13 @@ static void launch(int fd)
 	status = status_of(pid);
 	if (own)
 		_exit(same_code(status));
+	if (size != 0 && own_status && status != -1 && WIFEXITED(status) && WEXITSTATUS(status) != 0)
+		_exit(WEXITSTATUS(status)); /* the program chose it, and its words */
 	if (size != 0) {
 		say(words, size, status);
 		_exit(1);
 	}
-	/* The words of report.go. */
+	/* The words of launcher.go. */
 	(void)snprintf(words, sizeof words,
 		       "%s: the daemon (pid %d) ended before it reached the call that makes it one: main returned, exited or panicked first",
 		       program_invocation_short_name, (int)pid);

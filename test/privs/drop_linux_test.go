@@ -128,7 +128,7 @@ var _ = testbed.Helper("become", func() {
 	os.Args[0] = *name
 	if *allow { // which only a service can
 		err = testbed.Must(daemonize.New(func(context.Context, int) error { became(); return nil },
-			&daemonize.Config[int]{User: flag.Arg(0), Group: flag.Arg(1), AllowNewPrivileges: true})).Run()
+			&daemonize.Config[int]{User: flag.Arg(0), Group: flag.Arg(1), AllowNewPrivileges: true})).Run(context.Background())
 	} else if err = daemonize.DropPrivileges(flag.Arg(0), flag.Arg(1)); err == nil {
 		became()
 	}

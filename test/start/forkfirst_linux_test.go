@@ -204,7 +204,7 @@ var _ = testbed.Helper("foreground", func() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(s.Run())
+	fmt.Println(s.Run(context.Background()))
 	os.Exit(5)
 })
 

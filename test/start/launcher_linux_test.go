@@ -97,8 +97,8 @@ func TestLauncherTellsTheTruth(t *testing.T) {
 		stderr string // %d: the daemon's pid
 		daemon bool
 
-		// Forked first, main runs at the terminal, and the launcher knows how it ended.
-		out, err, how string
+		out, err string // forked first, main runs at the terminal
+		how      string // it ended
 	}{
 		{what: "ready", daemon: true},
 		{what: "late", daemon: true, err: "never seen\n"},
@@ -119,7 +119,7 @@ func TestLauncherTellsTheTruth(t *testing.T) {
 			_ = cmd.Run()
 			assert.Equal(t, c.code, cmd.ProcessState.ExitCode())
 			if !testbed.ForksFirst() {
-				c.out, c.err, c.how = "", "", ""
+				c.out, c.err = "", ""
 			}
 			assert.Equal(t, c.out, stdout.String())
 			if text, ok := strings.CutSuffix(c.stderr, "\n"); ok {
@@ -155,7 +155,7 @@ func TestLauncherShowsThePanic(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err)
 	assert.Contains(t, string(out), "panic: early trouble\n\ngoroutine 1 [")
-	how := map[bool]string{true: ": exit status 2"}[testbed.ForksFirst()]
+	const how = ": exit status 2"
 	assert.Contains(t, string(out), "main returned, exited or panicked first"+how+"\n")
 	testbed.None(t, "starter")
 }
