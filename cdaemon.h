@@ -51,8 +51,9 @@ enum { CD_IN_DAEMON = 1, CD_IN_FORK, CD_WITH_THREADS };
 int cd_boot_result(int *fd);
 
 /* cd_forkfirst forks if the program's only argument is start or restart.
- * It returns the report socket in the child, which has no other descriptors
- * but 0 to 2; the parent is the launcher and does not return. -1: nothing has
+ * It returns the report socket in the child. The two descriptors behind that
+ * are the ends of a pipe, which the launcher shows on its standard error;
+ * the child has no others but 0 to 2. The parent is the launcher and does not return. -1: nothing has
  * happened, and nothing is left of it; the ordinary way is open. Called by the
  * constructor, in a process without a marker that is not PID 1 and not
  * set-user-ID. It is in forkfirst/forkfirst.c, and NULL without that package. */

@@ -117,7 +117,12 @@ func (s *service) start(p *progress) error {
 	if forkedFirst() {
 		os.Exit(s.startInDaemon(p))
 	}
-	return launch(false, s.config.StartTimeout, p.lastSeen)
+	said, err := launch(false, s.config.StartTimeout, p.lastSeen)
+	if err == nil {
+		p.end()
+		os.Stderr.Write(said)
+	}
+	return err
 }
 
 func (s *service) stop() error {
@@ -157,7 +162,7 @@ func (s *service) mayStart() error {
 }
 
 func (s *service) reload() error {
-	if s.config.Reload == nil {
+	if s.config.Reload == nil && s.config.OutputFile == "" {
 		return errNoReload
 	}
 	h, err := findHolder(s.pidfile, time.Now().Add(s.config.StopTimeout))

@@ -81,7 +81,7 @@ type Config[T any] struct {
 	// Reload runs on SIGHUP, as the user that the daemon has become, one call
 	// at a time, beside the action, whose context it gets. Its error or panic is
 	// logged and does not end the daemon. A SIGHUP that comes before the daemon is
-	// ready waits until it is. nil: SIGHUP is ignored.
+	// ready waits until it is. nil: SIGHUP is ignored, but for OutputFile.
 	Reload func(context.Context) error
 
 	// RespawnDelay is the pause before an action that failed or panicked is
@@ -104,6 +104,34 @@ type Config[T any] struct {
 	// half a second later, the launcher kills it. With package forkfirst the time
 	// counts from the call. 0: no limit. Negative is an error of New.
 	StartTimeout time.Duration
+
+	// LogOutput has the lines that the daemon and its children write to standard
+	// output and error go to syslog, with LOG_INFO and LOG_WARNING, from ready on.
+	// It takes them through a [Queue]: a stopped syslog daemon holds nobody up, and
+	// what does not fit is counted and dropped. A line without an end is logged after
+	// a second. What was written when the action returns or panics is logged before
+	// the process ends; what is written in the instant before os.Exit or a crash may
+	// be lost: have your logger use [NewWriter], which has logged it when it returns.
+	// Package log needs neither: see [New]. On Linux, a child that outlives the daemon
+	// is not killed by SIGPIPE; after 64 KiB that nobody reads, its writes fail with
+	// EAGAIN, or block if the daemon was killed. The Go runtime's crash output is
+	// kept as well: see [Service.Start]. false: both are /dev/null. Run leaves them
+	// as they are, and so does what the program itself has put there. With LOG_PERROR
+	// it is an error of New: each record would be logged again.
+	LogOutput bool
+
+	// OutputFile is the absolute path of a file to which standard output and error go
+	// from ready on, and with them package log, with its date and time. It is opened
+	// for appending before the privileges are dropped, and created with mode 0640 as
+	// the daemon's user's. A file that is a symbolic link or has other names, that
+	// belongs to neither root nor that user, or that others may write to, is refused,
+	// exit code 6. SIGHUP, so also the verb reload, opens it anew before it calls
+	// Reload: for logrotate(8) use "create 0640 USER GROUP", as the daemon's user may
+	// not create files in the directory, or copytruncate. If it cannot be
+	// opened, the log says so, and the old file stays. Children keep the file that
+	// they were started with. "": see LogOutput; both are an error of New. Run does
+	// not use it.
+	OutputFile string
 }
 
 // settings are a Config without its type parameter and PrivilegedAction.
@@ -124,6 +152,8 @@ func (c *Config[T]) settings() settings {
 		RespawnDelay:       c.RespawnDelay,
 		ReadyByAction:      c.ReadyByAction,
 		StartTimeout:       c.StartTimeout,
+		LogOutput:          c.LogOutput,
+		OutputFile:         c.OutputFile,
 	}
 }
 
@@ -158,6 +188,12 @@ func (c *Config[T]) complete() error {
 		return badConfig("StopTimeout, StartTimeout and RespawnDelay cannot be negative")
 	case c.Umask&^0o777 != 0:
 		return badConfig("Umask %#o is more than the nine permission bits", uint32(c.Umask))
+	case c.OutputFile != "" && !filepath.IsAbs(c.OutputFile):
+		return badConfig("OutputFile %q is not an absolute path: the daemon's working directory is /", c.OutputFile)
+	case c.OutputFile != "" && c.LogOutput:
+		return badConfig("OutputFile and LogOutput are both set: standard output goes to a file or to syslog")
+	case c.LogOutput && c.SyslogOptions&LOG_PERROR != 0:
+		return badConfig("LogOutput and LOG_PERROR: each record would come back from standard error and be logged again; leave one out")
 	case c.SyslogOptions&^known != 0:
 		return badConfig("SyslogOptions %#x: only openlog(3)'s LOG_PID, LOG_CONS, LOG_NDELAY, "+
 			"LOG_ODELAY, LOG_NOWAIT and LOG_PERROR are known", int(c.SyslogOptions))

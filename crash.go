@@ -41,13 +41,10 @@ func keepCrashes(pidfile string) (*crashFile, error) {
 		return nil, err
 	}
 	// Not to the end: the last daemon may have made it as long as it liked.
-	if text, _ := io.ReadAll(io.LimitReader(c.file, crashLimit)); len(text) == 0 || logCrash(text) {
-		err = c.file.Truncate(0)
+	if text, _ := io.ReadAll(io.LimitReader(c.file, crashLimit)); len(text) > 0 {
+		logCrash(text, c.file)
 	}
-	if err == nil {
-		err = c.file.Chmod(0o600) // it may show what is in memory
-	}
-	if err == nil {
+	if err = c.file.Chmod(0o600); err == nil { // it may show what is in memory
 		err = debug.SetCrashOutput(c.file, debug.CrashOptions{})
 	}
 	if err != nil {
@@ -57,17 +54,16 @@ func keepCrashes(pidfile string) (*crashFile, error) {
 	return c, nil
 }
 
-// logCrash is false if syslog hangs: then the text stays for the next start.
-func logCrash(text []byte) bool {
-	if !logNotice(LOG_ERR, "It crashed the last time. What the Go runtime printed then:") {
-		return false
-	}
+// logCrash empties the file when syslog has it all. If syslog hangs, the text stays for
+// the next start.
+func logCrash(text []byte, file *os.File) {
+	report := []byte("It crashed the last time. What the Go runtime printed then:")
 	for line := range bytes.Lines(text) {
-		if line = bytes.TrimSpace(line); len(line) > 0 && !logNotice(LOG_ERR, string(line)) {
-			return false
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			report = append(append(report, '\n'), line...)
 		}
 	}
-	return true
+	ownLog.put(queued{priority: LOG_ERR, text: string(report), then: func() { _ = file.Truncate(0) }})
 }
 
 // remove ends the watch. A daemon without the right to unlink leaves an empty

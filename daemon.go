@@ -34,9 +34,14 @@ var detached atomic.Bool
 // session leader and has no controlling terminal. It has none of the launcher's
 // descriptors but, with noclose, the standard ones. Unless nochdir is true its
 // working directory is /. Unless noclose is true, standard input, output and
-// error are /dev/null; until it is ready, what it writes to standard error
-// reaches the launcher, which shows it if the start fails. The umask stays as it
-// is.
+// error become /dev/null, except where the program has put something there itself;
+// until it is ready, what it writes to standard error reaches the launcher, which
+// shows it. A child that was started before and lives on keeps that standard error:
+// what it writes once the daemon is ready is discarded. The umask stays as it is.
+//
+// Package log goes on writing to standard error, and so to /dev/null: for
+// syslog(3), call [Openlog] and log.SetOutput(NewWriter(LOG_NOTICE)), with
+// log.SetFlags(0), after ready. Package slog's default and net/http follow.
 //
 // An error in the process that was started means that there is no daemon: it is
 // PID 1 or runs set-user-ID (an fs.ErrPermission), a resource is missing,
@@ -46,8 +51,9 @@ var detached atomic.Bool
 // the launcher already: exit. No privilege is needed.
 func Detach(nochdir, noclose bool) (ready func(error), err error) {
 	if !isDaemon() {
-		err := launch(noclose, 0, func(string) {})
+		said, err := launch(noclose, 0, func(string) {})
 		if err == nil {
+			os.Stderr.Write(said)
 			os.Exit(exitDone)
 		}
 		failed := (*StartError)(nil)
@@ -104,14 +110,20 @@ type starter struct {
 	name           string // what messages are signed with
 	report         *os.File
 	noclose        bool
-	forked         bool               // by package forkfirst: the launcher is C
-	ownStatus      bool               // the launcher is to end with our exit status
-	onLauncherGone func()             // ends the process when the launcher has gone away
-	onStage        func(stage string) // hears how far it has come, if forked
-	onVerdict      func()             // is called before the verdict, perhaps twice
+	forked         bool                                // by package forkfirst: the launcher is C
+	ownStatus      bool                                // the launcher is to end with our exit status
+	onLauncherGone func()                              // ends the process when the launcher has gone away
+	onStage        func(stage string)                  // hears how far it has come, if forked
+	onVerdict      func()                              // is called before the verdict, perhaps twice
+	output         func() (out, err *os.File, _ error) // what 1 and 2 become; nil: /dev/null
+	onLine         func(line []byte)                   // hears what children write to pipe; nil: nobody does
 
-	mu   sync.Mutex // guards done: one verdict, by whoever comes first
+	stdio stdioID  // what the standard descriptors were at the start, or what we have put there
+	pipe  *os.File // the read end of what was standard error until ready, which the launcher reads first
+
+	mu   sync.Mutex // guards done and isUp: one verdict, by whoever comes first
 	done bool
+	isUp bool
 }
 
 // attach is the rest of daemon(3), at the call, in the daemon. An error has
@@ -120,8 +132,10 @@ func attach(name string, nochdir, noclose, ownStatus bool, onLauncherGone func()
 	if !detached.CompareAndSwap(false, true) {
 		return nil, errSecondCall
 	}
-	s := &starter{name: name, report: pollable(boot.report, "report"), noclose: noclose, forked: forkedFirst(), ownStatus: ownStatus,
-		onLauncherGone: onLauncherGone, onStage: func(string) {}, onVerdict: func() {}}
+	s := &starter{name: name, report: pollable(boot.report, "report"), noclose: noclose,
+		forked: forkedFirst(), ownStatus: ownStatus, stdio: boot.stdio,
+		onLauncherGone: onLauncherGone, onStage: func(string) {}, onVerdict: func() {},
+		output: func() (out, err *os.File, _ error) { return nil, nil, nil }}
 	s.stage("after it reached the call that makes it a daemon")
 	if err := s.enter(nochdir); err != nil {
 		s.fail(exitFailed, err)
@@ -131,25 +145,33 @@ func attach(name string, nochdir, noclose, ownStatus bool, onLauncherGone func()
 	return s, nil
 }
 
-// enter changes directory and standard descriptors. Standard error stays the
-// launcher's pipe until ready.
-func (s *starter) enter(nochdir bool) error {
+// enter changes directory and standard descriptors. Standard error is a pipe to
+// the launcher until ready.
+func (s *starter) enter(nochdir bool) (err error) {
 	if !nochdir {
 		if err := os.Chdir("/"); err != nil {
 			return err
 		}
 	}
-	switch {
-	case s.noclose && s.forked:
-		return nil // we have them
-	case s.noclose:
-		return receiveStdio(s.report)
+	if s.forked {
+		s.pipe, err = s.pipeForkedFirst()
+	} else {
+		s.pipe, err = receiveStdio(s.report, s.noclose)
 	}
-	return toNull(0, 1)
+	if err != nil || s.noclose {
+		return err
+	}
+	for fd := range 2 {
+		if err := s.stdio.put(nil, fd); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// watch ends the daemon if the launcher goes away before the verdict. It
-// sleeps in the network poller: no thread, and Close wakes it.
+// watch ends the daemon if the launcher goes away before the verdict. Once it has
+// gone, it reads the pipe for it. It sleeps in the network poller: no thread, and
+// Close wakes it.
 func (s *starter) watch() {
 	b := make([]byte, 8)
 	for {
@@ -158,9 +180,14 @@ func (s *starter) watch() {
 		}
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if !s.done {
 		s.onLauncherGone()
+	}
+	pipe := s.pipe
+	s.mu.Unlock()
+	if pipe != nil {
+		s.closeReport()
+		newLineReader(pipe, s.onLine).run()
 	}
 }
 
@@ -178,7 +205,7 @@ func (s *starter) stage(how string) {
 	failpoint(how)
 }
 
-// ready lets the launcher end with status 0 and takes standard error from it.
+// ready lets the launcher end with status 0. Once it has gone, its pipe is ours to read.
 // If the launcher is gone, so are we.
 func (s *starter) ready(context.Context) {
 	s.mu.Lock()
@@ -187,17 +214,39 @@ func (s *starter) ready(context.Context) {
 		return
 	}
 	s.onVerdict()
-	if !s.noclose {
-		// First: once the launcher has gone, writing to its pipe kills.
-		if err := toNull(2); err != nil {
-			s.refuse(exitFailed, err)
-			s.onLauncherGone()
-			return
-		}
+	if err := s.leaveStderr(); err != nil {
+		s.refuse(exitCode(err), err)
+		s.onLauncherGone()
+		return
+	}
+	if s.pipe != nil && isHungUp(s.pipe) { // no child has it: the launcher can read the rest
+		s.pipe.Close()
+		s.pipe = nil
 	}
 	if s.verdict(frame{kind: frameReady}) != nil {
 		s.onLauncherGone()
 	}
+}
+
+// leaveStderr leaves the launcher's pipe to the children that have it.
+func (s *starter) leaveStderr() error {
+	if s.noclose {
+		return nil
+	}
+	out, stderr, err := s.output()
+	if err != nil {
+		return err
+	}
+	if s.stdio[2] == identifyStdio()[2] {
+		// Nobody may read it one day, which must not block them.
+		neverBlock(2)
+	}
+	if err := s.stdio.put(stderr, 2); err != nil || out == nil {
+		return err
+	}
+	defer out.Close()
+	defer stderr.Close()
+	return s.stdio.put(out, 1)
 }
 
 // fail has the launcher show err and end with status code.
@@ -221,11 +270,18 @@ func (s *starter) refuse(code int, err error) {
 	_ = s.verdict(f) // a launcher that is gone needs none
 }
 
-// verdict sends the last message. The caller holds mu.
+// verdict sends the last message. If children have the pipe, watch waits for the
+// launcher to let go of it. The caller holds mu.
 func (s *starter) verdict(f frame) error {
 	s.done = true
 	err := writeFrame(s.report, f)
+	if s.pipe == nil || f.kind != frameReady {
+		s.closeReport()
+	}
+	return err
+}
+
+func (s *starter) closeReport() {
 	_ = sysCloseInForks(forkReport, -1)
 	s.report.Close()
-	return err
 }

@@ -68,7 +68,7 @@ func sysBoot(value string, seen bool) bootResult {
 	if err := reportRaw(m.report, frame{kind: frameBooted, code: 1, num: int32(os.Getpid())}); err != nil {
 		return refused // the launcher is gone
 	}
-	return bootResult{bootDaemon, m.report}
+	return bootResult{state: bootDaemon, report: m.report}
 }
 
 // stageOne leads a new session and starts stage 2 in it. It stays until the

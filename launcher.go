@@ -7,10 +7,11 @@ package daemonize
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -33,43 +34,40 @@ func mayLaunch() error {
 }
 
 // launch starts the copy of this program that becomes the daemon and waits
-// for its verdict; nil means that it is ready. watch hears how far it has come. A
-// limit of 0 is none.
-func launch(noclose bool, limit time.Duration, watch func(stage string)) error {
+// for its verdict; nil means that it is ready. said is then what it wrote to
+// standard error from the call on. watch hears how far it has come. A limit of 0 is
+// none.
+func launch(noclose bool, limit time.Duration, watch func(stage string)) (said []byte, err error) {
 	if err := mayLaunch(); err != nil {
-		return err
+		return nil, err
 	}
 	report, theirs, err := reportPair()
 	if err != nil {
-		return fmt.Errorf("daemonize: start: %w", err)
+		return nil, fmt.Errorf("daemonize: start: %w", err)
 	}
-	defer report.Close()
+	defer report.Close() // last: then the daemon reads its standard error's pipe itself
 	defer theirs.Close()
-	if noclose {
-		if err := sendStdio(report); err != nil {
-			return fmt.Errorf("daemonize: start: %w", err)
-		}
-	}
 	stderr, theirStderr, err := os.Pipe()
 	if err != nil {
-		return fmt.Errorf("daemonize: start: %w", err)
+		return nil, fmt.Errorf("daemonize: start: %w", err)
 	}
 	defer stderr.Close()
+	theirStderr = writeEnd(theirStderr)
 	defer theirStderr.Close()
 	null, err := openNull()
 	if err != nil {
-		return fmt.Errorf("daemonize: start: %w", err)
+		return nil, fmt.Errorf("daemonize: start: %w", err)
 	}
 	defer null.Close()
 	// The daemon must not have what we were started with.
 	restore, err := setCloseOnExec()
 	if err != nil {
-		return fmt.Errorf("daemonize: start: cannot keep our descriptors from the daemon: %w", err)
+		return nil, fmt.Errorf("daemonize: start: cannot keep our descriptors from the daemon: %w", err)
 	}
 	defer restore()
 	exe, err := executable()
 	if err != nil {
-		return fmt.Errorf("daemonize: start: cannot find this program to run it again: %w", err)
+		return nil, fmt.Errorf("daemonize: start: cannot find this program to run it again: %w", err)
 	}
 	dir := originDir()
 	child, err := os.StartProcess(exe, origin.args, &os.ProcAttr{
@@ -79,11 +77,11 @@ func launch(noclose bool, limit time.Duration, watch func(stage string)) error {
 		Files: []*os.File{null, null, theirStderr, theirs},
 	})
 	if err != nil {
-		return fmt.Errorf("daemonize: start: cannot run this program again%s: %w", execHint(dir, err), err)
+		return nil, fmt.Errorf("daemonize: start: cannot run this program again%s: %w", execHint(dir, err), err)
 	}
 	theirs.Close()
 	theirStderr.Close()
-	return await(report, stderr, child, limit, watch)
+	return await(report, stderr, noclose, child, limit, watch)
 }
 
 // originDir is the directory to start the copy in: "" where it is ours.
@@ -153,9 +151,11 @@ func reportPair() (ours, theirs *os.File, err error) {
 }
 
 // await is the launcher's wait for the verdict. A nil error means ready.
-func await(report, stderr *os.File, child *os.Process, limit time.Duration, watch func(stage string)) error {
-	text := make(chan []byte, 1)
-	go func() { text <- readCapped(stderr, 64<<10) }()
+func await(report, stderr *os.File, noclose bool, child *os.Process, limit time.Duration, watch func(stage string)) (said []byte, err error) {
+	text, err := newCapture(stderr)
+	if err != nil {
+		return nil, fmt.Errorf("daemonize: start: %w", err)
+	}
 	if limit > 0 {
 		_ = report.SetReadDeadline(time.Now().Add(limit + killDelay))
 	}
@@ -183,16 +183,22 @@ func await(report, stderr *os.File, child *os.Process, limit time.Duration, watc
 			failed.PID, staying = int(f.num), f.code == 1
 			continue
 		case f.kind == frameStage:
+			if stage == "" {
+				// It waits for this: what it wrote up to here, main has printed
+				// in this process, too.
+				text.divide()
+				_ = sendStdio(report, stderr, noclose) // if not, it says what it has not got
+			}
 			stage = f.text
 			watch(stage)
 			continue
 		case f.kind == frameReady:
 			leave(child)
 			detached.Store(true)
-			return nil
+			return text.now(), nil
 		case f.kind == frameRunning:
 			leave(child)
-			return &RunningError{Pidfile: f.text, PID: int(f.num)}
+			return nil, &RunningError{Pidfile: f.text, PID: int(f.num)}
 		case f.kind == frameBootError:
 			failed.Reason = bootError(f)
 		case f.kind == frameFailed && f.code != exitDone:
@@ -203,11 +209,8 @@ func await(report, stderr *os.File, child *os.Process, limit time.Duration, watc
 		break
 	}
 	leave(child)
-	// A child of the daemon may have its standard error still: take what is
-	// there, not what may come.
-	_ = stderr.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
-	failed.Stderr = <-text
-	return failed
+	failed.Stderr = text.all()
+	return nil, failed
 }
 
 // leave ends the process that we started, which waits for the daemon. From here on
@@ -319,11 +322,87 @@ func bootError(f frame) string {
 	return fmt.Sprintf("%s: %v", what, err)
 }
 
-// readCapped reads to the end or to the deadline, and keeps the first part.
-func readCapped(r io.Reader, most int) []byte {
-	head, _ := io.ReadAll(io.LimitReader(r, int64(most)))
-	if n, _ := io.Copy(io.Discard, r); n > 0 {
-		head = fmt.Appendf(head, "\n[%d more bytes]\n", n)
+// capture reads the daemon's standard error in a goroutine of its own, and keeps the
+// first part.
+type capture struct {
+	file   *os.File
+	conn   syscall.RawConn
+	ended  chan struct{}
+	enough atomic.Bool // even if there always is more
+
+	mu     sync.Mutex // guards the rest
+	before []byte     // what was written before divide
+	head   []byte     // and since
+	more   int        // bytes beyond head
+	buf    []byte
+}
+
+// captureLimit bounds what is kept.
+const captureLimit = 64 << 10
+
+func newCapture(file *os.File) (*capture, error) {
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return nil, err
 	}
-	return head
+	c := &capture{file: file, conn: conn, ended: make(chan struct{}), buf: make([]byte, 8<<10)}
+	go func() {
+		defer close(c.ended)
+		_ = c.conn.Read(func(fd uintptr) bool {
+			err := c.read(fd)
+			for err == nil && !c.enough.Load() {
+				err = c.read(fd)
+			}
+			return err != unix.EAGAIN
+		})
+	}()
+	return c, nil
+}
+
+// read is readNow.
+func (c *capture) read(fd uintptr) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return readNow(int(fd), func() []byte { return c.buf }, func(n int) {
+		kept := min(n, captureLimit-len(c.head))
+		c.head = append(c.head, c.buf[:kept]...)
+		c.more += n - kept
+	})
+}
+
+// text is what was written since divide. The caller holds mu.
+func (c *capture) text() []byte {
+	if c.more > 0 {
+		return fmt.Appendf(c.head, "\n[%d more bytes]\n", c.more)
+	}
+	return c.head
+}
+
+// divide reads what is there, and forgets it unless the start fails.
+func (c *capture) divide() {
+	_ = c.conn.Control(func(fd uintptr) { _ = c.read(fd) })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.before, c.head, c.more = c.text(), nil, 0
+}
+
+// now reads what is there and returns what was written since divide.
+func (c *capture) now() []byte {
+	_ = c.conn.Control(func(fd uintptr) { _ = c.read(fd) })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.text()
+}
+
+// all returns everything. A child of the daemon may have its standard error
+// still: it takes what is there, not what may come.
+func (c *capture) all() []byte {
+	const wait = 200 * time.Millisecond
+	_ = c.file.SetReadDeadline(time.Now().Add(wait))
+	late := time.AfterFunc(wait, func() { c.enough.Store(true) })
+	defer late.Stop()
+	<-c.ended
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append(c.before, c.text()...)
 }

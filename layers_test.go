@@ -23,7 +23,7 @@ import (
 // layers are the files of the library, highest layer first. A file may use what is declared in
 // its own group of files and in lower layers; groups of one layer do not use each other.
 var layers = []map[string]string{
-	{"service": "service config command lifecycle goroutine run systemd systemd_linux systemd_other crash progress"},
+	{"service": "service config command lifecycle goroutine output run systemd systemd_linux systemd_other crash progress"},
 	{
 		"daemon": "daemon launcher forkfirst",
 		"privs":  "privs privs_linux privs_other",

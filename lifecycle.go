@@ -26,7 +26,8 @@ type daemon struct {
 	syslogOptions Option
 	notify        *notifier // in run, if a supervisor asked for it
 	notices       []string  // to log as soon as there is a log
-	logged        bool      // runDaemon has logged its error
+	output        *output
+	logged        bool // runDaemon has logged its error
 
 	held      atomic.Pointer[pidfile]
 	crash     atomic.Pointer[crashFile] // beside held
@@ -42,7 +43,7 @@ type daemon struct {
 // startInDaemon is Start in the daemon; it returns the exit code. p is nil but in one
 // that forked first.
 func (s *service) startInDaemon(p *progress) int {
-	d := &daemon{service: s, syslogOptions: s.config.SyslogOptions}
+	d := &daemon{service: s, syslogOptions: s.config.SyslogOptions, output: newOutput()}
 	reporter, err := attach(s.config.Name, false, false, false, func() {
 		d.releasePidfile()
 		os.Exit(exitFailed)
@@ -52,6 +53,7 @@ func (s *service) startInDaemon(p *progress) int {
 	}
 	reporter.onStage, reporter.onVerdict = p.lastSeen, p.end
 	d.reporter = reporter
+	d.output.stdio, reporter.output, reporter.onLine = &reporter.stdio, d.openOutput, d.output.stderrLine
 	err = d.run(context.Background())
 	if err != nil {
 		reporter.fail(exitCode(err), err) // unless it was ready before
@@ -95,11 +97,19 @@ func (d *daemon) run(parent context.Context) (err error) {
 	logNotice(LOG_NOTICE, "Starting.")
 	defer func() {
 		d.notify.stopping()
+		limit := 10 * time.Second
+		if ctx.Err() != nil {
+			limit = d.config.StopTimeout / 2
+		}
+		idle := logTimeout
+		if d.output.end(limit) != nil {
+			idle /= 4 // it has waited already
+		}
 		if err != nil {
 			logNotice(LOG_ERR, withoutPrefix(err))
-			d.logged = true
 		}
 		logNotice(LOG_NOTICE, "Exiting.")
+		d.logged = ownLog.flush(idle, limit) == nil && err != nil
 	}()
 	if lock != nil {
 		crash, err := keepCrashes(d.pidfile)
@@ -107,6 +117,9 @@ func (d *daemon) run(parent context.Context) (err error) {
 			d.notices = append(d.notices, "what the Go runtime prints in a crash will not be kept: "+err.Error())
 		}
 		d.crash.Store(crash)
+	}
+	if err := d.openOutputFile(account); err != nil {
+		return err
 	}
 	for _, notice := range d.notices {
 		logNotice(LOG_WARNING, notice)
@@ -174,6 +187,8 @@ func (d *daemon) stageWithStatus(how string) {
 // from here on: before the drop, Reload would run as root.
 func (d *daemon) ready(ctx context.Context) {
 	if ctx.Err() == nil && d.decided.CompareAndSwap(false, true) {
+		d.takeLog()
+		_ = ownLog.flush(logTimeout, logTimeout) // before the action's own messages
 		d.reporter.ready(ctx)
 		go d.serveReloads(ctx)
 	}
@@ -207,6 +222,7 @@ func (d *daemon) abort(err error) {
 	}
 	d.notify.stopping()
 	logNotice(LOG_ERR, err.Error())
+	_ = ownLog.flush(logTimeout, logTimeout)
 	d.reporter.fail(exitFailed, err)
 	d.releasePidfile()
 	os.Exit(exitFailed)
@@ -269,6 +285,7 @@ func (d *daemon) serveReloads(ctx context.Context) {
 			return
 		case <-d.hangups:
 		}
+		d.reopenOutput()
 		if d.config.Reload == nil {
 			continue
 		}
@@ -310,13 +327,4 @@ func seconds(d time.Duration) string {
 		return d.String()
 	}
 	return fmt.Sprintf("%d seconds", int64(d.Seconds()))
-}
-
-// logTimeout is how long a message of ours may hold us up: a stopped
-// syslogd blocks syslog(3) for ever, and a stop must not wait for it.
-const logTimeout = 250 * time.Millisecond
-
-// logNotice logs a message of the library's own. It is false if that took too long.
-func logNotice(priority Priority, text string) bool {
-	return within(logTimeout, func() { Syslog(priority, text) })
 }

@@ -263,8 +263,14 @@ func fileKind(path string) string {
 
 // checkPidfile refuses what is no pidfile of ours, by the name of what it is.
 func checkPidfile(path string, info fs.FileInfo) error {
+	return checkFile(fileKind(path), path, info, os.Geteuid())
+}
+
+// checkFile refuses what is no file that only root and one user can have put there and
+// write to.
+func checkFile(kind, path string, info fs.FileInfo, owner int) error {
 	refuse := func(what string) error {
-		return &configError{fmt.Errorf("%s %s is %s: refused; look who put it there, then remove it", fileKind(path), path, what)}
+		return &configError{fmt.Errorf("%s %s is %s: refused; look who put it there, then remove it", kind, path, what)}
 	}
 	switch mode := info.Mode(); {
 	case mode&fs.ModeSymlink != 0:
@@ -284,7 +290,7 @@ func checkPidfile(path string, info fs.FileInfo) error {
 	switch {
 	case st.Nlink > 1:
 		return refuse(fmt.Sprintf("one of %d links to the same file", st.Nlink))
-	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
+	case st.Uid != 0 && int(st.Uid) != owner:
 		return refuse(fmt.Sprintf("owned by uid %d, neither root nor us", st.Uid))
 	}
 	return nil

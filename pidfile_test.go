@@ -105,7 +105,7 @@ func FuzzAwait(f *testing.F) {
 		defer stderr.Close()
 		child, err := os.StartProcess("/bin/true", []string{"true"}, &os.ProcAttr{})
 		require.NoError(t, err)
-		got := await(ours, stderr, child, 0, func(string) {})
+		_, got := await(ours, stderr, false, child, 0, func(string) {})
 
 		want := false
 		for rest := strings.NewReader(string(sent)); ; {

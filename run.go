@@ -35,7 +35,7 @@ func (s *service) runInForeground(ctx context.Context) (logged bool, err error) 
 	if setUserID() {
 		return false, &fs.PathError{Op: "daemonize", Path: "set-user-ID or set-group-ID program (its caller chooses its name and environment: start it as that user instead)", Err: unix.EPERM}
 	}
-	d := &daemon{service: s, inForeground: true}
+	d := &daemon{service: s, inForeground: true, output: newOutput()}
 	listenFiles() // children must not find the variables
 	if d.notify, err = newNotifier(); err != nil {
 		d.notices = append(d.notices, err.Error())
@@ -52,6 +52,7 @@ func (s *service) runInForeground(ctx context.Context) (logged bool, err error) 
 	}
 	d.reporter = foreground{d.notify}
 	defer d.ignoreSignals()
+	defer func() { d.giveLogBack() }()
 	err = d.run(ctx)
 	return d.logged, err
 }

@@ -45,6 +45,13 @@ func Serviced[T any](action func(ctx context.Context, privileged T) error, confi
 // The action's context ends on SIGTERM and SIGINT; the action should return
 // then. Whatever it returns, the daemon ends, with exit code 0 after nil
 // and 1 after an error or a panic, which are logged.
+//
+// From ready on, package log's default logger writes to syslog with LOG_NOTICE, and
+// without date and time, unless the program has given it another writer than
+// os.Stderr, or Config.OutputFile is set. With it go package slog's default and
+// net/http's error log. A message is in syslog when log.Print returns, and so is
+// log.Fatal's before the exit, if the syslog daemon takes records: it waits 250 ms
+// for one that does not. In [Service.Run], standard error has it, too.
 func New[T any](action func(context.Context, T) error, config *Config[T]) (*Service[T], error) {
 	var c Config[T]
 	if config != nil {

@@ -274,5 +274,5 @@ func TestForkFirstChildHasTheTerminalAndTheReport(t *testing.T) {
 		c.ExtraFiles = append(c.ExtraFiles, f)
 	}
 	stdout, _ := testbed.Run(t, 3, c)
-	assert.Equal(t, "0 /dev/null\n1 pipe\n2 pipe\n3 socket\n", stdout)
+	assert.Equal(t, "0 /dev/null\n1 pipe\n2 pipe\n3 socket\n4 pipe\n5 pipe\n", stdout)
 }

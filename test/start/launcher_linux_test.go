@@ -73,7 +73,7 @@ var _ = testbed.Launcher("starter", func() {
 	case "dies":
 		_ = unix.Kill(os.Getpid(), unix.SIGKILL)
 	case "late":
-		fmt.Fprintln(os.Stderr, "never seen")
+		fmt.Fprintln(os.Stderr, "a warning")
 		time.Sleep(time.Second / 2)
 	case "hangs":
 		os.WriteFile(os.Args[2], []byte("up"), 0o600)
@@ -101,7 +101,7 @@ func TestLauncherTellsTheTruth(t *testing.T) {
 		how      string // it ended
 	}{
 		{what: "ready", daemon: true},
-		{what: "late", daemon: true, err: "never seen\n"},
+		{what: "late", daemon: true, stderr: "a warning\n"},
 		{what: "fails", code: 1, stderr: "what led to it\nstarter: the port is taken\n"},
 		{what: "runs", code: 1, stderr: "starter: PID file exists. Process already running? (pid 7 holds /its/own.pid)\n"},
 		{what: "dies", code: 1, stderr: "starter: the daemon (pid %d) died before it was ready, after it reached the call that makes it a daemon\n", how: ": signal: killed"},
