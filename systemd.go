@@ -70,22 +70,24 @@ func (n *notifier) write(assignments ...string) error {
 // default for a whole start.
 const readyTimeout = 90 * time.Second
 
-// ready sends READY=1. A supervisor that missed it would end the daemon, so this
-// waits for a full socket, until ctx ends.
+// ready sends READY=1. A supervisor that missed it would end the daemon: while its
+// socket is full, this tries again beside the action, until ctx ends.
 func (n *notifier) ready(ctx context.Context) {
-	for start, waits := time.Now(), false; ctx.Err() == nil; waits = true {
-		err := n.write("READY=1")
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			return
-		}
-		if time.Since(start) > readyTimeout {
-			logNotice(LOG_ERR, "the supervisor never took READY=1: its notify socket is full")
-			return
-		}
-		if !waits {
-			logNotice(LOG_WARNING, "waiting for the supervisor to take READY=1: its notify socket is full")
-		}
+	if !errors.Is(n.write("READY=1"), os.ErrDeadlineExceeded) {
+		return
 	}
+	logNotice(LOG_WARNING, "waiting for the supervisor to take READY=1: its notify socket is full")
+	go func() {
+		for start := time.Now(); ctx.Err() == nil; {
+			if !errors.Is(n.write("READY=1"), os.ErrDeadlineExceeded) {
+				return
+			}
+			if time.Since(start) > readyTimeout {
+				logNotice(LOG_ERR, "the supervisor never took READY=1: its notify socket is full")
+				return
+			}
+		}
+	}()
 }
 
 // reloading says when, for Type=notify-reload: it wants to know that it is this
