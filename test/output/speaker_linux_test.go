@@ -44,7 +44,7 @@ var _ = testbed.Helper("speaker", func() {
 		log.SetOutput(daemonize.NewWriter(daemonize.LOG_ERR))
 	case "runs":
 		s := testbed.Must(daemonize.New(func(ctx context.Context, _ int) error { return act(ctx, os.Getenv("DO")) }, c))
-		fmt.Fprintln(os.Stderr, "returned", s.Run(), log.Writer() == os.Stderr, log.Flags() == log.LstdFlags)
+		fmt.Fprintln(os.Stderr, "returned", s.Run(context.Background()), log.Writer() == os.Stderr, log.Flags() == log.LstdFlags)
 		return
 	}
 	daemonize.Serviced(func(ctx context.Context, _ int) error {
