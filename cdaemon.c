@@ -4,7 +4,7 @@
  * cdaemon.c: the constructor that calls daemon(3) before the Go runtime
  * starts, when the process has one thread still, and shims over libc.
  */
-#define _GNU_SOURCE /* program_invocation_short_name, struct ucred */
+#define _GNU_SOURCE /* program_invocation_short_name */
 
 #include "cdaemon.h"
 
@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
-#if defined(__GLIBC__) && defined(__linux__)
+#if defined(__GLIBC__) && defined(CD_LINUX)
 #if __GLIBC_PREREQ(2, 32)
 #include <sys/single_threaded.h>
 #define CD_KNOWS_THREADS
@@ -28,8 +28,9 @@
 #ifdef __linux__
 #include <sys/auxv.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
+#endif
+#ifndef MSG_NOSIGNAL /* an older macOS SDK: it has SO_NOSIGPIPE */
+#define MSG_NOSIGNAL 0
 #endif
 
 static int boot_state = CD_NOT_RUN;
@@ -57,37 +58,14 @@ static int number(const char **s, char end)
 	return (int)n;
 }
 
-/* A set-user-ID program's caller must not choose what becomes a daemon. */
-static int is_secure(void)
-{
-#ifdef __linux__
-	return getauxval(AT_SECURE) != 0;
-#else
-	return issetugid();
-#endif
-}
-
-/* The socket is ours if the launcher, whose pid cannot be borrowed while it
- * is our parent, made the other end. */
-static int peer_is(int fd, int pid)
-{
-#ifdef __linux__
-	struct ucred peer;
-	socklen_t n = sizeof peer;
-
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 && peer.pid == pid;
-#else
-	struct stat st;
-
-	(void)pid;
-	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
-#endif
-}
-
 static void report(int fd, uint8_t kind, uint8_t code, int num)
 {
 	struct cd_frame f = { kind, code, 0, num };
+#ifdef SO_NOSIGPIPE
+	int on = 1;
 
+	(void)setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
+#endif
 	while (send(fd, &f, sizeof f, MSG_NOSIGNAL) < 0 && errno == EINTR)
 		;
 }
@@ -129,7 +107,7 @@ static int has_threads(void)
 #endif
 }
 
-#ifdef __linux__
+#ifdef CD_LINUX
 /* NULL without package forkfirst. (Not a weak definition: Go's internal
  * linking takes that for a second one.) */
 extern int cd_forkfirst(void) __attribute__((weak));
@@ -137,89 +115,43 @@ extern int cd_forkfirst(void) __attribute__((weak));
 
 static int fork_first(void)
 {
-#ifdef __linux__
+#ifdef CD_LINUX
 	/* cppcheck-suppress knownConditionTrueFalse ; not in every libc */
-	if (cd_forkfirst != NULL && getpid() != 1 && !is_secure() && !has_threads())
+	if (cd_forkfirst != NULL && getpid() != 1 && !cd_is_secure() && !has_threads())
 		return cd_forkfirst();
 #endif
 	return -1;
 }
 
-/* The marker's report socket, -1 if the marker does not count. */
-static int marked(const char *s)
-{
-	int pid = number(&s, ':');
-	int fd = pid < 0 ? -1 : number(&s, '\0');
+/* A marker's numbers; session is 0 in the launcher's own. */
+struct mark {
+	int launcher, fd, session;
+};
 
-	if (pid < 2 || fd < 3 || pid != getppid() || is_secure() || !peer_is(fd, pid))
-		return -1;
-	return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -1;
+/* True if the marker counts. The parent of a second one may be gone by now:
+ * the session that it led stays ours. */
+static int marked(const char *s, struct mark *m)
+{
+	int second;
+
+	m->launcher = number(&s, ':');
+	second = CD_EXECS_AGAIN && strchr(s, ':') != NULL;
+	m->fd = number(&s, second ? ':' : '\0');
+	m->session = second ? number(&s, '\0') : 0;
+	if (m->launcher < 2 || m->fd < 3 || (second && m->session < 2) || cd_is_secure() || !cd_peer_is(m->fd, m->launcher))
+		return 0;
+	if (second ? getsid(0) != m->session || getpid() == m->session : getppid() != m->launcher)
+		return 0;
+	return fcntl(m->fd, F_SETFD, FD_CLOEXEC) == 0;
 }
 
-/* Where the daemon tells the process that stays its pid, -1 if none does. */
-static int tell_fd = -1;
-
-#ifdef __linux__
-/* Ends as that process did. A signal's core is its own, not ours. */
-static void end_like(const siginfo_t *how)
-{
-	const struct rlimit none = { 0, 0 };
-
-	if (how->si_code != CLD_EXITED) {
-		(void)setrlimit(RLIMIT_CORE, &none);
-		(void)signal(how->si_status, SIG_DFL);
-		(void)raise(how->si_status);
-	}
-	_exit(how->si_code == CLD_EXITED ? how->si_status : 128 + how->si_status);
-}
-
-/* The process that the launcher started stays until the daemon ends, to end as
- * it did, or until the launcher, which knows that it is ready, kills us. (The
- * launcher cannot wait for the daemon itself: it may live on, with children of
- * its own, and the daemon, with all orphans of it, would stay its child.) Returns in the
- * child, which becomes the daemon, and where that is not to be had. */
-static void stay(int fd)
-{
-	int ends[2], i;
-	pid_t child, pid;
-	siginfo_t how = { 0 };
-
-	if (pipe2(ends, O_CLOEXEC) != 0)
-		return;
-	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0) {
-		child = fork();
-		if (child == 0) {
-			(void)close(ends[0]);
-			tell_fd = ends[1];
-			return;
-		}
-		if (child > 0) {
-			(void)close(ends[1]);
-			(void)close(fd); /* the launcher waits for the end of these */
-			for (i = 0; i < 3; i++)
-				(void)close(i);
-			(void)setsid(); /* the terminal's signals are for the launcher */
-			if (read(ends[0], &pid, sizeof pid) != sizeof pid)
-				pid = child;
-			/* WNOWAIT: until we end, nobody else gets the daemon's pid. It becomes our
-			 * child when what daemon(3) and the second fork left has ended. */
-			while (waitid(P_PID, (id_t)pid, &how, WEXITED | WNOWAIT) != 0) {
-				if (errno == EINTR)
-					continue;
-				if (errno != ECHILD || (waitid(P_ALL, 0, &how, WEXITED) != 0 && errno != EINTR))
-					_exit(1);
-				if (how.si_pid == pid)
-					break;
-			}
-			end_like(&how);
-		}
-		(void)prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
-	}
-	(void)close(ends[0]);
-	(void)close(ends[1]);
-}
-#else
-static void stay(int fd) { (void)fd; }
+#ifdef __APPLE__ /* deprecated there: launchd(8) is to do it, which nobody's start waits for */
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wdeprecated-declarations"
+#endif
+static int call_daemon(void) { return daemon(1, 1); }
+#ifdef __APPLE__
+#pragma clang diagnostic pop
 #endif
 
 /* Becomes a daemon in all but the directory and stdio, which stay as they
@@ -229,11 +161,8 @@ static void become(int fd)
 	pid_t pid;
 
 	clean_signals();
-#ifdef __linux__
-	/* exec of /proc/self/exe named us "exe". */
-	(void)prctl(PR_SET_NAME, program_invocation_short_name, 0, 0, 0);
-#endif
-	if (daemon(1, 1) != 0)
+	cd_leave_session_keyring();
+	if (call_daemon() != 0)
 		give_up(fd, CD_IN_DAEMON);
 	/* glibc's and FreeBSD's daemon(3) fork once and leave a session leader,
 	 * which opening a terminal would give a controlling terminal. */
@@ -244,39 +173,49 @@ static void become(int fd)
 		if (pid > 0)
 			_exit(0);
 	}
-	pid = getpid();
-	if (tell_fd >= 0) {
-		(void)!write(tell_fd, &pid, sizeof pid);
-		(void)close(tell_fd);
-	}
-	report(fd, CD_BOOTED, tell_fd >= 0, pid);
 }
 
-__attribute__((constructor)) static void boot(void)
+/* macOS and glibc give it main's arguments; under no other libc they are used. */
+__attribute__((constructor)) static void boot(int argc, char **argv)
 {
 	const char *s = getenv(CD_MARKER);
-	int fd;
+	struct mark m = { 0, -1, 0 };
 
+	(void)argc;
 	boot_state = CD_NONE;
+	if (!cd_in_executable())
+		return;
 	if (s != NULL) {
 		/* From here on, whatever the marker says, this process never launches. */
 		boot_state = CD_REFUSED;
-		fd = marked(s);
+		if (!marked(s, &m))
+			m.fd = -1;
 		(void)unsetenv(CD_MARKER);
 		/* cppcheck-suppress knownConditionTrueFalse ; as above */
-		if (fd >= 0 && has_threads()) {
+		if (m.fd >= 0 && has_threads()) {
 			errno = EBUSY;
-			give_up(fd, CD_WITH_THREADS);
+			give_up(m.fd, CD_WITH_THREADS);
 		}
-		if (fd >= 0)
-			stay(fd);
+		if (m.fd >= 0 && m.session == 0)
+			cd_stay(m.fd);
 	} else {
-		fd = fork_first();
+		m.fd = fork_first();
 	}
-	if (fd < 0)
+	if (m.fd < 0)
 		return;
-	become(fd);
-	boot_fd = fd;
+	if (m.session == 0)
+		become(m.fd);
+	/* cppcheck-suppress knownConditionTrueFalse ; on other systems */
+	if (CD_EXECS_AGAIN && s != NULL && m.session == 0) {
+		cd_exec_again(m.launcher, m.fd, argv);
+		give_up(m.fd, CD_IN_EXEC);
+	}
+#ifdef CD_LINUX
+	/* exec of /proc/self/exe named us "exe". */
+	(void)prctl(PR_SET_NAME, program_invocation_short_name, 0, 0, 0);
+#endif
+	report(m.fd, CD_BOOTED, (uint8_t)cd_tell_pid(), getpid());
+	boot_fd = m.fd;
 	boot_state = s != NULL ? CD_DAEMON : CD_FORKED;
 }
 

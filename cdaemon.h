@@ -10,9 +10,22 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* Tests compile on Linux what other systems get: with CD_OTHER (the tag
+ * daemonizeother) all of it, with CD_EXEC_AGAIN (daemonizeexecagain) what
+ * macOS does after daemon(3). */
+#if defined(__linux__) && !defined(CD_OTHER)
+#define CD_LINUX
+#endif
+#if defined(__APPLE__) || defined(CD_EXEC_AGAIN)
+#define CD_EXECS_AGAIN 1
+#else
+#define CD_EXECS_AGAIN 0
+#endif
+
 /* The variable by which a launcher tells the copy of itself that it starts
  * to become the daemon: "PID:FD", the launcher's pid and the descriptor of
- * the report socket. daemon.go has the same name. */
+ * the report socket. With CD_EXECS_AGAIN there is a second one, of cd_exec_again:
+ * "PID:FD:SID". daemon.go has the same name. */
 #define CD_MARKER "DAEMONIZE_BOOT"
 
 /* What the constructor made of the marker, before the Go runtime started. */
@@ -43,12 +56,26 @@ enum {
 	CD_READY = 'r',
 	CD_FAILED = 'e'
 };
-enum { CD_IN_DAEMON = 1, CD_IN_FORK, CD_WITH_THREADS };
+enum { CD_IN_DAEMON = 1, CD_IN_FORK, CD_WITH_THREADS, CD_IN_EXEC = 5 };
 
 /* cd_boot_result tells the state above. *fd is the report socket, close on
  * exec, in states CD_DAEMON and CD_FORKED; else it is -1. Called by Go in any
  * process. */
 int cd_boot_result(int *fd);
+
+/* cd_is_secure is true in a set-user-ID program, whose caller must not choose
+ * what becomes a daemon. Called by the constructor. */
+int cd_is_secure(void);
+
+/* cd_peer_is is true if fd is a socket whose other end the process pid has made,
+ * as far as the system tells. While pid is our parent, it cannot be another
+ * process's. Called by the constructor. */
+int cd_peer_is(int fd, pid_t pid);
+
+/* cd_exec_again runs this program once more, with the marker "PID:FD:SID" of the
+ * launcher, the report socket and our session. It returns only if that failed,
+ * and leaves errno. Called by the constructor, once daemon(3) has been. */
+void cd_exec_again(int launcher, int fd, char **argv);
 
 /* cd_forkfirst forks if the program's only argument is start or restart.
  * It returns the report socket in the child. The two descriptors behind that
@@ -64,6 +91,20 @@ int cd_forkfirst(void);
  * launcher's socket. which is 0 or 1: there is room for two; fd -1 for none.
  * Called by Go in the daemon, not twice at a time. */
 int cd_close_in_forks(int which, int fd);
+
+/* cd_leave_session_keyring gives root's daemon a session keyring of its own.
+ * cd_in_executable tells whether this code is part of the program itself, not of a
+ * shared object. Called by the constructor. */
+void cd_leave_session_keyring(void);
+int cd_in_executable(void);
+
+/* cd_stay forks. The child becomes the daemon; the parent waits for the daemon's
+ * end and ends as it did, unless the launcher kills it before, because the daemon
+ * is ready. It returns in the child, and where this is not to be had: on other
+ * systems than Linux. cd_tell_pid, in the daemon, tells the parent the daemon's
+ * pid, and whether there is such a parent. Called by the constructor. */
+void cd_stay(int fd);
+int cd_tell_pid(void);
 
 /* --- syslog(3) --- */
 

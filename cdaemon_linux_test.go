@@ -54,7 +54,7 @@ func TestConstructorInAPlainProgram(t *testing.T) {
 			out, err := testbed.Program(tidy, args...).CombinedOutput()
 			assert.NoError(t, err, "%s", out)
 		}
-		out, err := testbed.Program(check, "-q", "--error-exitcode=1", "--enable=warning,performance,portability", "-D__linux__", "cdaemon.c").CombinedOutput()
+		out, err := testbed.Program(check, "-q", "--error-exitcode=1", "--enable=warning,performance,portability", "--inline-suppr", "-D__linux__", "cdaemon.c").CombinedOutput()
 		assert.NoError(t, err, "%s", out)
 	})
 }
@@ -130,7 +130,9 @@ func TestForkFirstLauncherUnderValgrind(t *testing.T) {
 	valgrind := testbed.Package(t, "valgrind", "valgrind")
 	here, err := os.Getwd()
 	require.NoError(t, err)
-	harness := testbed.CC(t, forkFirstHarness, "-g", "-I"+here, filepath.Join(here, "cdaemon.c"), filepath.Join(here, "forkfirst/forkfirst.c"))
+	harness := testbed.CC(t, forkFirstHarness, "-g", "-I"+here,
+		filepath.Join(here, "cdaemon.c"), filepath.Join(here, "cdaemon_peer.c"), filepath.Join(here, "cdaemon_stay.c"), filepath.Join(here, "cdaemon_process.c"),
+		filepath.Join(here, "cdaemon_exec.c"), filepath.Join(here, "forkfirst/forkfirst.c"))
 	for _, c := range []struct {
 		how, says string
 		code      int

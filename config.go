@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-	"unicode"
 )
 
 // Config holds the arguments of pydaemonize's serviced. A nil *Config and
@@ -27,8 +26,12 @@ type Config[T any] struct {
 	PrivilegedAction func() (T, error)
 
 	// Name names the daemon in syslog, messages and the pidfile: 1 to 200
-	// bytes without '/' and control characters. Default: the base name of
-	// os.Args[0], but in a set-user-ID program, whose caller chooses that.
+	// printable ASCII characters without space, '/', ':', '[' and ']', which
+	// syslog daemons take for the end of the name. Default: the base name of
+	// os.Args[0], but in a set-user-ID program, whose caller chooses that. A
+	// program that is started by several names, as by links called S87prog and
+	// K13prog, must set it: else each has a pidfile of its own, and K13prog
+	// stop does not find what S87prog start has started.
 	Name string
 
 	// User and Group are who the daemon becomes when it is started by root: a
@@ -38,10 +41,10 @@ type Config[T any] struct {
 	// that is set but does not exist is an error. Started by anyone else the
 	// daemon stays who it is; a User or Group other than that is an
 	// fs.ErrPermission, exit code 4. With the user come initgroups(3)'s
-	// supplementary groups, and HOME, USER and LOGNAME as a login sets them.
-	// Only "root" or "0" stays root. User CurrentUser stays whoever starts the
-	// daemon, root or not, without any change; Group may then name the group that
-	// the process has, or nothing.
+	// supplementary groups, and HOME, USER and LOGNAME as a login sets them, see
+	// [DropPrivileges]. Only "root" or "0" stays root. User CurrentUser stays whoever
+	// starts the daemon, root or not, without any change; Group may then name the
+	// group that the process has, or nothing.
 	User, Group string
 
 	// AllowNewPrivileges leaves no_new_privs (prctl(2)) unset. By default the
@@ -70,8 +73,10 @@ type Config[T any] struct {
 	// daemon stand beside it. Default: PidfileDirectory, then Name, then ".pid".
 	Pidfile string
 
-	// StopTimeout is the time between SIGTERM and SIGKILL. 0: 4 seconds.
-	// Negative is an error of New.
+	// StopTimeout is the time between SIGTERM and SIGKILL: the action must
+	// return within it after its context has ended, see [New]; one that does not
+	// is killed, which stop prints and logs. 0: 4 seconds. Negative is an error
+	// of New.
 	StopTimeout time.Duration
 
 	// Umask is the daemon's umask(2). 0: 022; an action that wants 0 calls
@@ -217,33 +222,34 @@ func (c *Config[T]) completePidfile() error {
 	case !filepath.IsAbs(c.Pidfile):
 		return badConfig("Pidfile %q is not an absolute path: the daemon's working directory is /", c.Pidfile)
 	case !isPid || checkName(name) != nil: // a start erases what the file says: no /etc/passwd by mistake
-		return badConfig("Pidfile %q is not a path that ends in NAME.pid, where NAME has 1 to 200 bytes without control characters", c.Pidfile)
+		return badConfig("Pidfile %q is not a path that ends in NAME.pid, where NAME could be a daemon's name", c.Pidfile)
 	}
 	c.PidfileDirectory = filepath.Dir(filepath.Clean(c.Pidfile)) // a slash at the end does not count
 	return nil
 }
 
-func badConfig(format string, args ...any) error {
-	return &configError{fmt.Errorf("daemonize: "+format, args...)}
-}
-
 // errCallersName: stop would remove the pidfile of whatever daemon the caller likes.
 var errCallersName = &configError{errors.New("daemonize: a set-user-ID or set-group-ID program has no name but the one that its caller chooses: set Name")}
 
-// checkName refuses what cannot name a file and a syslog tag.
+// checkName refuses what cannot name a file and a syslog tag. Syslog daemons find the tag's
+// end themselves: rsyslog at a space, ':', '[', '/' and what is not ASCII.
 func checkName(name string) error {
 	bad := func(why string) error {
-		return &configError{fmt.Errorf("daemonize: the daemon's name %.40q %s: set Name to 1 to 200 bytes without '/' and control characters", name, why)}
+		return badConfig("the daemon's name %.40q %s: set Name to 1 to 200 printable ASCII characters without space, '/', ':', '[' and ']'", name, why)
 	}
+	ends := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("/:[]", r) }
+	i := strings.IndexFunc(name, ends)
 	switch {
 	case name == "" || name == "." || name == "..":
 		return bad("names no file")
 	case len(name) > 200:
 		return bad("is too long")
-	case strings.ContainsRune(name, '/'):
+	case i >= 0 && name[i] == '/':
 		return bad("contains '/'")
-	case strings.ContainsFunc(name, unicode.IsControl):
+	case i >= 0 && (name[i] < ' ' || name[i] == 0x7f):
 		return bad("contains a control character")
+	case i >= 0:
+		return bad(fmt.Sprintf("contains %q, where syslog daemons end it", []rune(name[i:])[0]))
 	}
 	return nil
 }

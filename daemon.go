@@ -54,6 +54,7 @@ func Detach(nochdir, noclose bool) (ready func(error), err error) {
 		said, err := launch(noclose, 0, func(string) {})
 		if err == nil {
 			os.Stderr.Write(said)
+			warnOfLost(programName())
 			os.Exit(exitDone)
 		}
 		failed := (*StartError)(nil)
@@ -82,6 +83,13 @@ func Detach(nochdir, noclose bool) (ready func(error), err error) {
 		}
 		s.ready(context.Background())
 	}, nil
+}
+
+// warnOfLost says what the daemon, although it is ready, does not have.
+func warnOfLost(name string) {
+	if lost := lostListeners(); len(lost) > 0 {
+		fmt.Fprintf(os.Stderr, "%s: warning: %s\n", name, adviceOn(lost))
+	}
 }
 
 // Daemon is daemon(3): it returns nil in the daemon, while the process that
@@ -121,9 +129,8 @@ type starter struct {
 	stdio stdioID  // what the standard descriptors were at the start, or what we have put there
 	pipe  *os.File // the read end of what was standard error until ready, which the launcher reads first
 
-	mu   sync.Mutex // guards done and isUp: one verdict, by whoever comes first
+	mu   sync.Mutex // guards done and pipe: one verdict, by whoever comes first
 	done bool
-	isUp bool
 }
 
 // attach is the rest of daemon(3), at the call, in the daemon. An error has
@@ -215,7 +222,7 @@ func (s *starter) ready(context.Context) {
 	}
 	s.onVerdict()
 	if err := s.leaveStderr(); err != nil {
-		s.refuse(exitCode(err), err)
+		s.refuse(ExitCode(err), err)
 		s.onLauncherGone()
 		return
 	}

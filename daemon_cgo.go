@@ -5,6 +5,8 @@ package daemonize
 // The C half of becoming a daemon is cdaemon.c; this is Go's way to it.
 
 // #cgo CFLAGS: -Wall
+// #cgo daemonizeother CFLAGS: -DCD_OTHER
+// #cgo daemonizeexecagain CFLAGS: -DCD_EXEC_AGAIN
 // #include "cdaemon.h"
 import "C"
 
@@ -15,7 +17,7 @@ import "syscall"
 var (
 	_ = [1]int{}[frameBooted-C.CD_BOOTED|frameBootError-C.CD_BOOT_ERROR|frameStage-C.CD_STAGE|
 		frameNotDaemon-C.CD_NOT_DAEMON|frameReady-C.CD_READY|frameFailed-C.CD_FAILED|
-		bootInDaemon-C.CD_IN_DAEMON|bootInFork-C.CD_IN_FORK|bootWithThreads-C.CD_WITH_THREADS|
+		bootInDaemon-C.CD_IN_DAEMON|bootInFork-C.CD_IN_FORK|bootWithThreads-C.CD_WITH_THREADS|bootInExec-C.CD_IN_EXEC|
 		frameHeader-C.sizeof_struct_cd_frame]
 	_ = map[bool]bool{false: true, marker == C.CD_MARKER: true}
 )

@@ -82,7 +82,8 @@ func stageOne(m mark) {
 	if err != nil {
 		stageOneFails(m, bootInFork, err)
 	}
-	release := cleanSignals()
+	release := cleanSignals() // this thread starts stage 2
+	leaveSessionKeyring()
 	child, err := os.StartProcess(exe, origin.args, &os.ProcAttr{
 		Env:   append(origin.env, fmt.Sprintf("%s=%d:%d:%d", marker, m.launcher, 3, os.Getpid())),
 		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, os.NewFile(uintptr(m.report), "report")},

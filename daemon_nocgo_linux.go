@@ -1,4 +1,4 @@
-//go:build !(cgo && !daemonizego)
+//go:build linux && !daemonizeother && !(cgo && !daemonizego)
 
 package daemonize
 
@@ -13,15 +13,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peerIs is true if pid made the other end of the socket.
+// peerIs is true if pid made the other end of the socket. gVisor before 2023 tells of
+// every socket that it is the caller's own: there the rest of the marker must do.
 func peerIs(fd, pid int) bool {
 	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
-	return err == nil && int(peer.Pid) == pid
+	return err == nil && (int(peer.Pid) == pid || int(peer.Pid) == os.Getpid())
 }
 
-// nameProcess undoes that exec of /proc/self/exe named us "exe".
+// nameProcess undoes that exec of /proc/self/exe named us "exe". init runs on the main
+// thread, whose name is the process's. (/proc/self/comm is not ours to write where we
+// may not read our own file.)
 func nameProcess() {
-	_ = os.WriteFile("/proc/self/comm", []byte(programName()), 0)
+	if name, err := unix.BytePtrFromString(programName()); err == nil {
+		_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0)
+	}
+}
+
+// leaveSessionKeyring gives this thread, and what it starts, an empty session keyring if
+// we are root: see leave_session_keyring in cdaemon.c.
+func leaveSessionKeyring() {
+	if os.Geteuid() == 0 {
+		_, _, _ = unix.RawSyscall(unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0)
+	}
 }
 
 // cleanSignals gives this thread, and what it starts until release, default

@@ -1,4 +1,4 @@
-//go:build unix && !linux && !(cgo && !daemonizego)
+//go:build unix && (!linux || daemonizeother) && !(cgo && !daemonizego)
 
 package daemonize
 
@@ -6,14 +6,20 @@ package daemonize
 
 import "golang.org/x/sys/unix"
 
-// peerIs is true if fd is a socket at all: these systems do not tell whose.
-func peerIs(fd, _ int) bool {
-	_, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
-	return err == nil
+// peerIs is true if fd is a socket and pid made the other end, as far as the system tells.
+func peerIs(fd, pid int) bool {
+	if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil {
+		return false
+	}
+	peer, known := peerPID(fd)
+	return !known || peer == pid
 }
 
 // nameProcess: the copy was run by its own path.
 func nameProcess() {}
+
+// leaveSessionKeyring: there are none.
+func leaveSessionKeyring() {}
 
 // cleanSignals cannot, without libc: what the launcher's parent ignored or
 // blocked stays so.

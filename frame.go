@@ -22,12 +22,13 @@ const (
 	frameRunning   = 'x' // verdict: num holds the pidfile text already
 )
 
-// What frameBootError's code stands for; cdaemon.h has the first three.
+// What frameBootError's code stands for; cdaemon.h has all but bootInSetsid.
 const (
 	bootInDaemon = 1 + iota
 	bootInFork
 	bootWithThreads
 	bootInSetsid
+	bootInExec
 )
 
 // frame is one message: eight bytes as in struct cd_frame, then the text.

@@ -247,60 +247,69 @@ func (h *holder) gone(deadline time.Time) bool {
 // killTimeout is how long a process may take to die of SIGKILL.
 const killTimeout = 2 * time.Second
 
+// ending is what stopHolder has done.
+type ending struct {
+	pid     int  // of the daemon that has ended; 0: there was none
+	killed  bool // with SIGKILL: it outlived the time after SIGTERM
+	removed bool // there was none, but the pidfile of one that had died; it is gone
+}
+
 // stopHolder ends the daemon that holds the pidfile at path: SIGTERM, timeout, SIGKILL.
 // ErrNotRunning if there is none; a stale pidfile goes in any case, and with it
 // the files beside it that are empty.
-func stopHolder(path string, timeout time.Duration, beside ...string) error {
+func stopHolder(path string, timeout time.Duration, beside ...string) (done ending, err error) {
 	deadline := time.Now().Add(timeout)
 	h, err := findHolder(path, deadline)
 	if errors.Is(err, ErrNotRunning) {
-		tidy(path, beside)
+		done.removed = tidy(path, beside)
 	}
 	if err != nil {
-		return err
+		return done, err
 	}
 	defer h.close()
-	if err := h.end(deadline); err != nil && !errors.Is(err, ErrNotRunning) {
-		return err
+	done.pid = h.pid
+	if done.killed, err = h.end(deadline); err != nil && !errors.Is(err, ErrNotRunning) {
+		return done, err
 	}
 	tidy(path, beside)
-	return nil
+	return done, nil
 }
 
-func (h *holder) end(deadline time.Time) error {
+// end is true if it took SIGKILL.
+func (h *holder) end(deadline time.Time) (killed bool, err error) {
 	if err := h.signal(unix.SIGTERM); err != nil {
-		return err
+		return false, err
 	}
 	_ = h.signal(unix.SIGCONT) // a stopped process does not see SIGTERM
 	if h.gone(deadline) {
-		return nil
+		return false, nil
 	}
 	if err := h.signal(unix.SIGKILL); err != nil {
-		return err
+		return false, err // ErrNotRunning: it has just ended by itself
 	}
 	if !h.gone(time.Now().Add(killTimeout)) {
-		return fmt.Errorf("pid %d is still there after SIGKILL: see its state in /proc/%d/stat (D: it waits for a device)", h.pid, h.pid)
+		return true, fmt.Errorf("pid %d is still there after SIGKILL: see its state in /proc/%d/stat (D: it waits for a device)", h.pid, h.pid)
 	}
-	return nil
+	return true, nil
 }
 
 // tidy removes the files of a daemon that has ended. It locks the pidfile for that
 // moment.
-func tidy(path string, beside []string) {
+func tidy(path string, beside []string) (removed bool) {
 	flags := os.O_RDONLY
 	if _, err := os.Lstat(companionPath(path)); err == nil {
 		flags |= os.O_CREATE // somebody removed the pidfile: the lock is needed all the same
 	}
 	f, err := openPidfile(path, flags)
 	if err != nil {
-		return
+		return false
 	}
 	defer f.Close()
 	if free, err := flock(f, unix.LOCK_EX); err != nil || !free || !isAt(f, path) {
-		return
+		return false
 	}
 	if locker, _, err := lookAtCompanion(path); err != nil || locker != 0 {
-		return // a daemon whose pidfile somebody removed, and made anew
+		return false // a daemon whose pidfile somebody removed, and made anew
 	}
 	removeIf(companionPath(path), func(f *os.File) bool {
 		pid, err := recordLockHolder(f) // another daemon's, if somebody renamed it
@@ -312,7 +321,7 @@ func tidy(path string, beside []string) {
 			return err == nil && info.Size() == 0
 		})
 	}
-	_ = os.Remove(path)
+	return os.Remove(path) == nil
 }
 
 // removeIf removes a file that passes the checks of a pidfile, if may says so.

@@ -47,10 +47,11 @@ func defaultIdent() string {
 }
 
 // oneLine makes text fit for a line of a terminal: control characters, with
-// which it could do more than be seen, become spaces.
+// which it could do more than be seen, and what orders or hides text, such as
+// bidirectional marks, become spaces.
 func oneLine(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == unicode.ReplacementChar {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar {
 			return ' '
 		}
 		return r

@@ -29,8 +29,13 @@ func mayLaunch() error {
 		return errors.New("daemonize: this is PID 1, the init of a container, which ends when it ends: stay in the foreground (the command run)")
 	case secureMode():
 		return &fs.PathError{Op: "daemonize", Path: "set-user-ID or set-group-ID program, or one with file capabilities, see getcap(8) (its caller could choose what becomes a daemon: start it as that user instead, or as root with PrivilegedAction)", Err: unix.EPERM}
+	case forkedFirst(): // it has been run once, and that is enough
+		return checkBuildMode()
 	}
-	return nil
+	if err := checkBuildMode(); err != nil {
+		return err
+	}
+	return checkExecutable()
 }
 
 // launch starts the copy of this program that becomes the daemon and waits
@@ -59,16 +64,16 @@ func launch(noclose bool, limit time.Duration, watch func(stage string)) (said [
 		return nil, fmt.Errorf("daemonize: start: %w", err)
 	}
 	defer null.Close()
+	exe, err := executable()
+	if err != nil {
+		return nil, fmt.Errorf("daemonize: start: cannot find this program to run it again: %w", err)
+	}
 	// The daemon must not have what we were started with.
 	restore, err := setCloseOnExec()
 	if err != nil {
 		return nil, fmt.Errorf("daemonize: start: cannot keep our descriptors from the daemon: %w", err)
 	}
 	defer restore()
-	exe, err := executable()
-	if err != nil {
-		return nil, fmt.Errorf("daemonize: start: cannot find this program to run it again: %w", err)
-	}
 	dir := originDir()
 	child, err := os.StartProcess(exe, origin.args, &os.ProcAttr{
 		Dir: dir,
@@ -210,6 +215,9 @@ func await(report, stderr *os.File, noclose bool, child *os.Process, limit time.
 	}
 	leave(child)
 	failed.Stderr = text.all()
+	if kept := keptFromDaemon(); len(kept) > 0 && failed.PID != 0 {
+		failed.Reason += "\n" + adviceOn(kept)
+	}
 	return nil, failed
 }
 
@@ -315,6 +323,8 @@ func bootError(f frame) string {
 		return "a library has started threads before the program, which fork(2) would end: start without it (LD_PRELOAD?), or build with CGO_ENABLED=0 or -tags daemonizego"
 	case bootInSetsid:
 		what = "setsid(2)"
+	case bootInExec:
+		what = "execve(2) of this program after daemon(3)"
 	}
 	if err == unix.EAGAIN {
 		return fmt.Sprintf("%s: %v: %s", what, err, processLimit)

@@ -25,7 +25,7 @@ import (
 var layers = []map[string]string{
 	{"service": "service config command lifecycle goroutine output run systemd systemd_linux systemd_other crash progress"},
 	{
-		"daemon": "daemon launcher forkfirst",
+		"daemon": "daemon launcher kept forkfirst",
 		"privs":  "privs privs_linux privs_other",
 	},
 	{
@@ -37,7 +37,7 @@ var layers = []map[string]string{
 	{
 		"boot's backends":     "daemon_cgo daemon_nocgo daemon_nocgo_linux daemon_nocgo_other",
 		"accounts's backends": "accounts_cgo accounts_nocgo accounts_files",
-		"privs's backends":    "privs_cgo privs_nocgo",
+		"privs's backends":    "privs_cgo privs_nocgo privs_other_cgo",
 		"syslog's backends":   "syslog_cgo syslog_nocgo",
 	},
 	{"base": "frame stdio ident errors os os_linux os_other failpoint failpoint_tagged"},
@@ -56,6 +56,7 @@ const outside = "doc seam"
 var upward = []string{
 	"daemon_nocgo.go: origin",
 	"ident.go: maxIdent",
+	"privs_other_cgo.go: cString", "privs_other_cgo.go: setGroups",
 }
 
 // place is where something is declared: its group, how deep its layer lies, and whether it is a

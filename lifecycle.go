@@ -56,7 +56,7 @@ func (s *service) startInDaemon(p *progress) int {
 	d.output.stdio, reporter.output, reporter.onLine = &reporter.stdio, d.openOutput, d.output.stderrLine
 	err = d.run(context.Background())
 	if err != nil {
-		reporter.fail(exitCode(err), err) // unless it was ready before
+		reporter.fail(ExitCode(err), err) // unless it was ready before
 		return exitFailed
 	}
 	return exitDone
@@ -290,7 +290,8 @@ func (d *daemon) serveReloads(ctx context.Context) {
 			continue
 		}
 		d.notify.reloading()
-		if err := recoverPanic(func() error { return d.config.Reload(ctx) }); err != nil {
+		err := recoverPanic(func() error { return d.config.Reload(ctx) })
+		if err != nil && (ctx.Err() == nil || !tellsOfStop(err, ctx.Err())) {
 			logNotice(LOG_ERR, "reload: "+err.Error())
 		}
 		d.notify.ready(ctx)
@@ -303,8 +304,11 @@ func (d *daemon) runAction(ctx context.Context) error {
 		err := d.program.call(func() error { return d.action(ctx) })
 		var fatal *fatalError
 		switch {
-		case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-			return nil // it was told to
+		case ctx.Err() != nil && tellsOfStop(err, ctx.Err()):
+			if !errors.Is(err, ctx.Err()) { // that says nothing to an administrator
+				logNotice(LOG_NOTICE, "Stopped: "+err.Error())
+			}
+			return nil
 		case err == nil, d.config.RespawnDelay == 0, ctx.Err() != nil, errors.As(err, &fatal):
 			return err
 		case !d.decided.Load():

@@ -1,3 +1,5 @@
+//go:build linux && !daemonizeother
+
 package daemonize
 
 // What Linux has of its own: /proc/self/exe, close_range(2), AT_SECURE.
@@ -8,7 +10,10 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"reflect"
 	"strconv"
+	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,6 +25,39 @@ func executable() (string, error) {
 		return "", err
 	}
 	return "/proc/self/exe", nil
+}
+
+// checkExecutable refuses to run another program than this one: /proc/self/exe is the
+// dynamic loader where that was given our path, and a host program where this is a plugin.
+// What /proc does not tell proves nothing.
+func checkExecutable() error {
+	exe, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return nil
+	}
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return nil
+	}
+	here := uint64(reflect.ValueOf(checkExecutable).Pointer())
+	for line := range strings.Lines(string(maps)) {
+		from, rest, _ := strings.Cut(line, "-")
+		to, rest, _ := strings.Cut(rest, " ")
+		start, _ := strconv.ParseUint(from, 16, 64)
+		end, _ := strconv.ParseUint(to, 16, 64)
+		if here < start || here >= end {
+			continue
+		}
+		_, path, ok := strings.Cut(strings.TrimSuffix(rest, "\n"), "/")
+		path = "/" + path
+		// A packed program runs from memory, and maps escapes a newline.
+		if !ok || path == exe || strings.HasPrefix(path, "/memfd:") || strings.Contains(path, "\\") {
+			return nil
+		}
+		return fmt.Errorf("daemonize: start runs %s again, which /proc/self/exe names, but this code is in %s: "+
+			"start the program by its own path, not through the dynamic loader ld.so(8); a plugin can only use the verb run", exe, path)
+	}
+	return nil
 }
 
 // ownDescriptors lists those of this process but the standard ones.
@@ -54,6 +92,12 @@ func isLocked(fd int) bool {
 	return bytes.Contains(text, []byte("\nlock:"))
 }
 
+// sharesPort is true where others may listen on the socket's address as well.
+func sharesPort(fd int) bool {
+	shared, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT)
+	return err != nil || shared != 0
+}
+
 // pathOf is what the descriptor was opened as.
 func pathOf(fd int) string {
 	path, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
@@ -77,7 +121,7 @@ func unixSocket(kind int) (int, error) {
 }
 
 // isNull is true for the device that /dev/null must be.
-func isNull(st *unix.Stat_t) bool {
+func isNull(_ int, st *unix.Stat_t) bool {
 	return st.Mode&unix.S_IFMT == unix.S_IFCHR && uint64(st.Rdev) == unix.Mkdev(1, 3)
 }
 
@@ -88,6 +132,9 @@ func dup2(from, to int) error {
 	}
 	return unix.Dup3(from, to, 0)
 }
+
+// isSystemRun: the system's own /run is root's alone.
+func isSystemRun(string, *syscall.Stat_t) bool { return false }
 
 // secureMode is true in a set-user-ID, set-group-ID or file-capability program.
 func secureMode() bool {

@@ -1,24 +1,65 @@
-//go:build unix && !linux
+//go:build unix && (!linux || daemonizeother)
 
 package daemonize
 
-// What os_linux.go has, on other systems.
+// What os_linux.go has, on other systems. Linux compiles it with the tag daemonizeother,
+// so that the tests can run it.
 
 import (
+	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// executable is what to run again.
-func executable() (string, error) { return os.Executable() }
+// startedFrom is the program's file as it was when the process started.
+var startedFrom = func() fs.FileInfo {
+	path, err := os.Executable()
+	if err != nil {
+		return nil
+	}
+	info, _ := os.Stat(path)
+	return info
+}()
 
-// ownDescriptors lists those of this process but the standard ones.
+// checkExecutable cannot tell.
+func checkExecutable() error { return nil }
+
+// executable is what to run again: a path, which by now may lead to another program, and
+// on OpenBSD may be what a search of PATH finds.
+func executable() (string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	info, err := os.Stat(path)
+	if err == nil && (startedFrom == nil || !os.SameFile(info, startedFrom)) {
+		err = fmt.Errorf("%s was replaced since this program started: start the new one", path)
+	}
+	return path, err
+}
+
+// ownDescriptors lists those of this process but the standard ones. A limit may be a
+// billion or unlimited: it does not tell how many there are.
 func ownDescriptors() ([]int, error) {
+	for _, dir := range []string{"/proc/self/fd", "/dev/fd"} { // Solaris and illumos, macOS
+		if fds, all := listedDescriptors(dir); all {
+			return fds, nil
+		}
+	}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return nil, os.NewSyscallError("getrlimit", err)
+	}
+	const most = 1 << 20 // a fifth of a second
+	if uint64(limit.Cur) > most {
+		return nil, fmt.Errorf("this system does not list descriptors, and the limit of %d is too high "+
+			"to try them all: ulimit -n %d", uint64(limit.Cur), most)
 	}
 	var fds []int
 	for fd := 3; fd < int(limit.Cur); fd++ {
@@ -27,6 +68,31 @@ func ownDescriptors() ([]int, error) {
 		}
 	}
 	return fds, nil
+}
+
+// listedDescriptors are those that the directory lists. all is false if there are
+// others: on most BSDs /dev/fd has a fixed number of names.
+func listedDescriptors(dir string) (fds []int, all bool) {
+	probe, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 100)
+	if err != nil {
+		return nil, false
+	}
+	defer unix.Close(probe)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, false
+	}
+	for _, e := range entries {
+		fd, err := strconv.Atoi(e.Name())
+		switch {
+		case err != nil || fd <= 2:
+		case fd == probe:
+			all = true
+		default:
+			fds = append(fds, fd)
+		}
+	}
+	return fds, all
 }
 
 // closeOnExec marks the descriptors.
@@ -38,6 +104,9 @@ func closeOnExec(fds []int) {
 
 // isLocked: these systems do not tell.
 func isLocked(int) bool { return false }
+
+// sharesPort: for these systems that is not known.
+func sharesPort(int) bool { return true }
 
 func pathOf(int) string { return "" }
 
@@ -66,10 +135,39 @@ func unixSocket(kind int) (int, error) {
 	return fd, err
 }
 
-// isNull is true for what may be /dev/null: numbers differ from system to system.
-func isNull(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFCHR }
+// isNull is true for a character device that has nothing to read. Its numbers differ from
+// system to system, and on FreeBSD from boot to boot. /dev/zero, a disk and a terminal,
+// which what the daemon prints would reach, have something, or say EAGAIN or EIO.
+func isNull(fd int, st *unix.Stat_t) bool {
+	if st.Mode&unix.S_IFMT != unix.S_IFCHR {
+		return false
+	}
+	n, err := unix.Read(fd, make([]byte, 1))
+	return n == 0 && err == nil
+}
 
 func dup2(from, to int) error { return unix.Dup2(from, to) }
 
 // secureMode is true in a set-user-ID or set-group-ID program.
 func secureMode() bool { return setUserID() }
+
+// peerPID is the process that made the other end of a socket, false if it is not to be
+// known. FreeBSD, OpenBSD, NetBSD and illumos tell the build with cgo.
+func peerPID(fd int) (int, bool) {
+	if runtime.GOOS != "darwin" {
+		return 0, false
+	}
+	const solLocal, localPeerPID = 0, 2 // unix(4): the last process that used the other end
+	pid, err := unix.GetsockoptInt(fd, solLocal, localPeerPID)
+	return pid, err == nil
+}
+
+// isSystemRun is true for macOS's own /var/run, which belongs to root and is writable by the
+// group daemon. Whoever is in that group may remove and rename files there, but a
+// daemon's record-lock file names the pidfile that it belongs to: one daemon's cannot pass
+// for another's. Linux: for the tests.
+func isSystemRun(dir string, st *syscall.Stat_t) bool {
+	own := map[string]string{"darwin": "/private/var/run", "linux": "/run"}[runtime.GOOS]
+	path, err := filepath.EvalSymlinks(dir)
+	return err == nil && path == own && st.Uid == 0 && st.Gid == 1 && st.Mode&0o7777 == 0o775
+}

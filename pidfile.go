@@ -334,7 +334,7 @@ func checkDirectory(dir string) error {
 	if os.Geteuid() == 0 {
 		unsafe = 0o022 // users' own directories are often writable by their own group
 	}
-	if info.Mode()&unsafe != 0 && info.Mode()&fs.ModeSticky == 0 {
+	if info.Mode()&unsafe != 0 && info.Mode()&fs.ModeSticky == 0 && !isSystemRun(dir, info.Sys().(*syscall.Stat_t)) {
 		return refuse("writable by others (mode %#o), who could replace the pidfile: chmod go-w, or set the sticky bit", info.Mode().Perm())
 	}
 	return nil

@@ -1,3 +1,5 @@
+//go:build linux && !daemonizeother
+
 package daemonize
 
 // What Linux knows of processes and locks: pidfds, /proc/PID/fdinfo, /proc/locks.

@@ -1,3 +1,5 @@
+//go:build linux && !daemonizeother
+
 package daemonize
 
 // The drop on Linux: every thread, capabilities, no_new_privs, and the proof from /proc.
@@ -28,8 +30,9 @@ var (
 
 // setIDs sets the supplementary groups, and the real, effective and saved
 // ids, of every thread.
-func setIDs(uid, gid int, groups []int) error {
-	if err := sysSetgroups(groups); err != nil {
+func setIDs(a *account) error {
+	uid, gid := a.uid, a.gid
+	if err := sysSetgroups(a.groups); err != nil {
 		return refused("setgroups", "CAP_SETGID", err)
 	}
 	if err := sysSetresgid(gid, gid, gid); err != nil {
@@ -69,7 +72,7 @@ func canRegainRoot() bool {
 // unless no_new_privs forbids that. The ambient ones the kernel clears.
 func checkCapabilitiesClear(allowNewPrivs bool) error {
 	bits, err := unix.PrctlRetInt(unix.PR_GET_SECUREBITS, 0, 0, 0, 0)
-	if err != nil {
+	if err != nil && err != unix.EINVAL { // EINVAL: a kernel without them, as gVisor's
 		return os.NewSyscallError("prctl PR_GET_SECUREBITS", err)
 	}
 	if bits&(secbitKeepCaps|secbitNoSetuidFixup) != 0 {
@@ -211,7 +214,12 @@ func (a *account) verifyStatus(status map[string]string, noNewPrivs bool) error 
 	if _, there := status["CapAmb"]; there { // Linux 4.3
 		none = append(none, "CapAmb")
 	}
-	if noNewPrivs {
+	if _, there := status["NoNewPrivs"]; noNewPrivs && !there {
+		// Linux before 4.10, and gVisor: this thread can be asked. setNoNewPrivs has set all or failed.
+		if set, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err != nil || set != 1 {
+			return fmt.Errorf("no_new_privs is %d (%v), not 1", set, err)
+		}
+	} else if noNewPrivs {
 		if err := want(status, "NoNewPrivs", "1"); err != nil {
 			return err
 		}

@@ -6,7 +6,6 @@ package daemonize
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -42,9 +41,26 @@ func Serviced[T any](action func(ctx context.Context, privileged T) error, confi
 // The error says which field of config cannot be used; an action that is nil is
 // one, too. New looks at no file and no account, and needs no privilege.
 //
-// The action's context ends on SIGTERM and SIGINT; the action should return
-// then. Whatever it returns, the daemon ends, with exit code 0 after nil
-// and 1 after an error or a panic, which are logged.
+// The action's context ends on SIGTERM and SIGINT. The action must return then, else
+// stop kills it after Config.StopTimeout. A loop that never looks at its context is
+// made to listen by one of these:
+//
+//	for ctx.Err() == nil { … } // between two steps
+//	select { case <-ctx.Done(): return nil; case <-time.After(time.Minute): } // instead of Sleep
+//
+// What blocks, such as Accept, is ended by context.AfterFunc(ctx, f), where f closes
+// what it waits for.
+//
+// When the action returns, the daemon ends: with exit code 0 after nil, and with 1
+// after an error or a panic, which are logged as LOG_ERR. Once the context has ended,
+// an error that only tells of the stop is not a failure: the daemon logs it
+// as LOG_NOTICE and ends with 0. Such errors are those whose innermost cause
+// (errors.Unwrap) says as its last word that something was closed, stopped, shut down
+// or canceled, as context.Canceled, [http.ErrServerClosed], net.ErrClosed, fs.ErrClosed
+// and sql's "database is closed" do; and the end of a child process by SIGTERM,
+// SIGINT or SIGKILL, which exec.CommandContext sends. Of several joined
+// errors each must be such. All others stay failures: a Shutdown that exceeds its
+// deadline, a disk that is full.
 //
 // From ready on, package log's default logger writes to syslog with LOG_NOTICE, and
 // without date and time, unless the program has given it another writer than
@@ -58,7 +74,7 @@ func New[T any](action func(context.Context, T) error, config *Config[T]) (*Serv
 		c = *config
 	}
 	if action == nil {
-		return nil, errors.New("daemonize: the action is nil")
+		return nil, badConfig("the action is nil")
 	}
 	if err := c.complete(); err != nil {
 		return nil, err
@@ -93,9 +109,13 @@ func New[T any](action func(context.Context, T) error, config *Config[T]) (*Serv
 // Start. It needs the right to write in PidfileDirectory.
 //
 // If the Go runtime ends the daemon, after a panic in a goroutine of its own,
-// concurrent map writes or a signal in C code, what it prints is kept in
-// NAME.crash beside the pidfile (debug.SetCrashOutput): Status shows the first
-// line, and the next Start or Run writes it, up to 256 KiB, to syslog and clears it. A
+// concurrent map writes or a signal in C code that Go called, what it prints is kept
+// in NAME.crash beside the pidfile (debug.SetCrashOutput): Status shows what it
+// says first, and the next Start or Run writes it, up to 256 KiB, to syslog and
+// clears it. GOTRACEBACK=none counts as single there, else nothing would be kept of a
+// fatal error; the line "fatal error: …" itself goes to standard error alone. Of a
+// signal on a thread that C code made the runtime prints nothing: allow core dumps
+// (RLIMIT_CORE, core(5)) to learn of those. A
 // clean end leaves no such file; where the daemon's user has no right to unlink
 // it, Stop does, if it is empty.
 func (s *Service[T]) Start() error { return s.s.start(nil) }
@@ -106,10 +126,17 @@ func (s *Service[T]) Start() error { return s.s.start(nil) }
 // just starting is waited for, within StopTimeout. A process that outlives
 // SIGKILL by 2 seconds is an error.
 //
+// A daemon that SIGKILL had to end is no error: it is gone. Stop calls Openlog with
+// Config's values then, and logs that as LOG_WARNING; Command prints it, too. The
+// usual cause is an action that does not look at its context, see [New].
+//
 // On Linux it signals through a pidfd (pidfd_send_signal(2)) where there is one,
 // else by kill(2); the daemon alone, not its children. It needs root, or the
 // user who started the daemon; for others the error is an fs.ErrPermission.
-func (s *Service[T]) Stop() error { return s.s.stop() }
+func (s *Service[T]) Stop() error {
+	_, err := s.s.stop(nil, func(string) {})
+	return err
+}
 
 // Restart is Stop, if the daemon runs, and Start, with their errors. What can
 // be known to keep it from starting again is found before it is stopped.
@@ -118,7 +145,7 @@ func (s *Service[T]) Stop() error { return s.s.stop() }
 // return an error there. A daemon that wants to begin anew returns an error from its
 // action, for Config.RespawnDelay or its supervisor; one that has kept its privileges
 // may run its own program with the argument restart.
-func (s *Service[T]) Restart() error { return s.s.restart(nil) }
+func (s *Service[T]) Restart() error { return s.s.restart(nil, func(string) {}) }
 
 // Reload sends SIGHUP to the daemon that is proved to hold the pidfile. It does
 // not wait for Config.Reload to end: the log tells what came of it.
@@ -137,7 +164,7 @@ func (s *Service[T]) Status() (Status, error) { return s.s.status() }
 // for supervisors and for debugging: this process takes every step of Start
 // but those that detach it. The working directory becomes /, the umask
 // Config.Umask; standard input, output and error and all descriptors stay. It
-// returns what the action returns, nil if that is its context's error. The action's
+// returns what the action returns, nil if that only tells of the stop, see [New]. The action's
 // context is made from ctx; SIGTERM and Ctrl-C end it, too, and a second Ctrl-C ends
 // the process, as the first one does, and SIGTERM, while PrivilegedAction runs. If
 // PrivilegedAction fails, or the action before it was ready (Config.ReadyByAction), it
@@ -166,7 +193,9 @@ func (s *Service[T]) Run(ctx context.Context) error {
 // code: 0 done, 1 failed, 2 usage, 3 not implemented, 4 not permitted, 6 not
 // configured, 7 not running (reload); for status 0 running, 1 dead with a
 // pidfile left, 3 stopped, 4 unknown. Stopping a daemon that does not run is
-// done. In the daemon, start and restart do not return.
+// done. help, -h and --help print the usage to standard output and return 0. In
+// the daemon, start and restart do not return. Programs with verbs of their own
+// have the same codes from [ExitCode] and [State.ExitCode].
 //
 // If standard error is a terminal, a start or stop that takes longer than a
 // second says there what it waits for, on a line that goes away again.

@@ -35,8 +35,8 @@ func TestPidfileByPath(t *testing.T) {
 		"/etc/passwd":   "ends in NAME.pid",
 		"/run/.pid":     "ends in NAME.pid",
 		"/run/y.pid/":   "",
-		"/run/a\nb.pid": "control characters",
-		"/run/" + strings.Repeat("n", 201) + ".pid": "1 to 200 bytes",
+		"/run/a\nb.pid": "could be a daemon's name",
+		"/run/" + strings.Repeat("n", 201) + ".pid": "could be a daemon's name",
 	} {
 		c := Config[int]{Name: "tag", Pidfile: path}
 		err := c.complete()
@@ -46,7 +46,7 @@ func TestPidfileByPath(t *testing.T) {
 			continue
 		}
 		assert.ErrorContains(t, err, why)
-		assert.Equal(t, exitNotConfigured, exitCode(err))
+		assert.Equal(t, exitNotConfigured, ExitCode(err))
 	}
 	c := Config[int]{Name: "tag", Pidfile: "/run/y.pid", PidfileDirectory: "/run"}
 	assert.ErrorContains(t, c.complete(), "both set")
@@ -74,7 +74,7 @@ func TestCurrentUserDropsNothing(t *testing.T) {
 	if os.Geteuid() == 0 {
 		want = exitNotConfigured
 	}
-	assert.Equal(t, want, exitCode(err), "another group: %v", err)
+	assert.Equal(t, want, ExitCode(err), "another group: %v", err)
 	_, err = Getpwnam(CurrentUser)
 	assert.True(t, unknown(err), "no account has that name: %v", err)
 }

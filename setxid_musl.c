@@ -1,4 +1,4 @@
-//go:build unix && cgo && !daemonizego
+//go:build linux && !daemonizeother && cgo && !daemonizego
 
 /*
  * setxid_musl.c: changes the ids of every thread, over musl before 1.2.4.

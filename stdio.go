@@ -27,7 +27,7 @@ func openNull() (*os.File, error) {
 		return nil, err
 	}
 	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil || !isNull(&st) {
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || !isNull(int(f.Fd()), &st) {
 		f.Close()
 		return nil, &fs.PathError{Op: "open", Path: os.DevNull, Err: unix.ENODEV}
 	}

@@ -1,3 +1,5 @@
+//go:build linux && !daemonizeother
+
 package daemonize
 
 // What sd_notify(3) needs of Linux.

@@ -1,4 +1,4 @@
-//go:build linux && cgo && !daemonizego
+//go:build linux && !daemonizeother && cgo && !daemonizego
 
 /*
  * forkfirst.c: the fork before the Go runtime, and the launcher, which stays

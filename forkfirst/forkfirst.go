@@ -1,4 +1,4 @@
-//go:build linux && cgo && !daemonizego
+//go:build linux && !daemonizeother && cgo && !daemonizego
 
 package forkfirst
 

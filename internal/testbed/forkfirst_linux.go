@@ -1,4 +1,4 @@
-//go:build cgo && !daemonizego
+//go:build linux && !daemonizeother && cgo && !daemonizego
 
 package testbed
 

@@ -1,4 +1,4 @@
-//go:build unix && !(linux && cgo && !daemonizego)
+//go:build unix && !(linux && !daemonizeother && cgo && !daemonizego)
 
 package testbed
 

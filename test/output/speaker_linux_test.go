@@ -36,9 +36,6 @@ var _ = testbed.Helper("speaker", func() {
 	if c.OutputFile == "syslog" {
 		c.OutputFile, c.LogOutput = "", true
 	}
-	if os.Getenv("OUT") == "both" {
-		c.LogOutput = true
-	}
 	switch os.Getenv("MAIN") {
 	case "own log":
 		log.SetOutput(daemonize.NewWriter(daemonize.LOG_ERR))
@@ -75,14 +72,11 @@ func act(ctx context.Context, what string) error {
 	case "writes":
 		fmt.Println("out 1")
 		fmt.Fprintln(os.Stderr, "err 1")
-	case "returns":
-		fmt.Fprint(os.Stdout, "out at the end\nno end of line")
-		os.Exit(map[bool]int{false: 0, true: 9}[ctx.Err() != nil])
 	case "panics":
 		fmt.Fprintln(os.Stderr, "err before the panic")
 		panic("out of luck")
 	case "deep panic":
-		deep(100)
+		deep(85)
 	case "fatal":
 		log.Fatal("the last\nwords")
 	case "logs":
@@ -93,8 +87,20 @@ func act(ctx context.Context, what string) error {
 			fmt.Println(strings.Repeat("flood ", 16))
 		}
 		return os.WriteFile("/run/flooded", nil, 0o600)
+	case "floods log":
+		for range 5000 {
+			log.Print(strings.Repeat("flood ", 16))
+		}
+		testbed.Must(0, os.WriteFile("/run/flooded", nil, 0o600))
+		<-ctx.Done()
+		return ctx.Err()
 	case "goroutines":
-		daemonize.Syslogf(daemonize.LOG_NOTICE, "goroutines: %d", runtime.NumGoroutine())
+		least := runtime.NumGoroutine()
+		for range 50 { // those of the start end
+			time.Sleep(10 * time.Millisecond)
+			least = min(least, runtime.NumGoroutine())
+		}
+		daemonize.Syslogf(daemonize.LOG_NOTICE, "goroutines: %d", least)
 	default:
 		script, background := strings.CutPrefix(what, "& ")
 		c := exec.Command("sh", "-c", script)
@@ -122,7 +128,7 @@ func speaker(verb string, env ...string) *exec.Cmd {
 }
 
 // ordered is a script that does what each line of a FIFO says, and notes in a file that it has.
-const ordered = `while read order; do eval "$order"; echo "$order" >> /run/done; done < /run/orders`
+const ordered = `while read -r order; do eval "$order"; printf '%s\n' "$order" >> /run/done; done < /run/orders`
 
 // orders makes the FIFO, and returns a function that gives an order and waits until it was
 // carried out.

@@ -212,7 +212,7 @@ func TestRootBecomesTheDaemonUser(t *testing.T) {
 	require.NoError(t, unix.Kill(pid, unix.SIGTERM))
 	testbed.None(t, "service")
 	stdout, _ := testbed.Run(t, 1, testdaemon.Command("status"))
-	assert.Equal(t, "svc is dead, but its pidfile /var/run/svc.pid is left.\n", stdout)
+	assert.Equal(t, "svc is dead, but its pidfile /var/run/svc.pid is left.\nWhat it logged: journalctl -t svc, or /var/log/syslog or /var/log/messages.\n", stdout)
 	testbed.Run(t, 0, testdaemon.Command("stop"))
 	assert.NoFileExists(t, testdaemon.Pidfile)
 }

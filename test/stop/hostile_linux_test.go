@@ -70,7 +70,7 @@ var _ = testbed.Helper("half-dropped", func() {
 	if err := syscall.Setresuid(1000, 1000, 0); err != nil {
 		panic(err)
 	}
-	fmt.Println(daemonize.DropPrivileges("", ""))
+	fmt.Println(daemonize.DropPrivileges("1000", ""))
 })
 
 func TestDropPrivilegesRefusesASavedRoot(t *testing.T) {

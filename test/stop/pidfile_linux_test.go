@@ -135,7 +135,7 @@ func TestUnprivilegedUserSeesAndMayNot(t *testing.T) {
 	require.NoError(t, unix.Kill(pid, unix.SIGKILL))
 	testbed.None(t, "service")
 	stdout, _ = testbed.Run(t, 1, user("status"))
-	assert.Equal(t, "svc is dead, but its pidfile /var/run/svc.pid is left.\n", stdout)
+	assert.Equal(t, "svc is dead, but its pidfile /var/run/svc.pid is left.\nWhat it logged: journalctl -t svc, or /var/log/syslog or /var/log/messages.\n", stdout)
 	testbed.Run(t, 4, user("start"))
 	testbed.Run(t, 0, testdaemon.Command("stop"))
 	stdout, _ = testbed.Run(t, 3, user("status"))

@@ -34,10 +34,10 @@ func TestAfterKill9(t *testing.T) {
 	}
 	kill()
 	stdout, _ := testbed.Run(t, 1, testdaemon.Command("status"))
-	assert.Equal(t, "svc is dead, but its pidfile /var/run/svc.pid is left.\n", stdout)
+	assert.Equal(t, "svc is dead, but its pidfile /var/run/svc.pid is left.\nWhat it logged: journalctl -t svc, or /var/log/syslog or /var/log/messages.\n", stdout)
 	kill() // start takes it over
 	_, stderr := testbed.Run(t, 0, testdaemon.Command("stop"))
-	assert.Equal(t, "svc: Could not find PID file to stop. Is the process running?\n", stderr)
+	assert.Equal(t, "svc: the daemon was dead; removed its pidfile /var/run/svc.pid\n", stderr)
 	testdaemon.NothingLeft(t)
 	kill()
 	testbed.Run(t, 0, testdaemon.Command("restart"))
