@@ -25,8 +25,8 @@ import (
 // for accounts that are not in /etc/passwd and /etc/group: those of LDAP, sssd,
 // systemd and the like. The first path that exists is run, as root where the
 // program is root, without a shell and with an empty environment. One that takes
-// 30 seconds is killed: the lookup has failed. Set it to nil, before the first
-// lookup, to read the files alone.
+// 30 seconds is killed: the lookup has failed. nil reads the files alone. Set it once,
+// before the first lookup and the first goroutine: lookups read it without a lock.
 //
 // getent cannot tell a name service that is down from a name that it doesn't
 // know, so both are unknown names here. The lookup over libc can.

@@ -30,6 +30,7 @@ const (
 type bootResult struct {
 	state  bootState
 	report int // the report socket, close on exec, in bootDaemon and bootForked
+	stdio  stdioID
 }
 
 // boot is how this process began, and origin what it began with: the daemon
@@ -51,6 +52,7 @@ func init() {
 	boot = sysBoot(value, seen)
 	if boot.state == bootDaemon || boot.state == bootForked {
 		_ = sysCloseInForks(forkReport, boot.report) // else the launcher might wait for the child as well
+		boot.stdio = identifyStdio()
 	}
 }
 

@@ -42,7 +42,9 @@ enum {
  * text follow it. Both ends are the same program: native byte order. */
 struct cd_frame {
 	uint8_t kind;  /* CD_BOOTED, … */
-	uint8_t code;  /* CD_BOOT_ERROR: CD_IN_DAEMON, …; CD_FAILED: the exit code */
+	uint8_t code;  /* CD_BOOTED: 1 if the launcher's child ends as the daemon does;
+	                * CD_BOOT_ERROR: CD_IN_DAEMON, …; CD_STAGE: 1 if the launcher is to
+	                * end with the daemon's exit status; CD_FAILED: the exit code */
 	uint16_t len;
 	int32_t num;   /* CD_BOOTED: the daemon's pid; CD_BOOT_ERROR: errno */
 };
@@ -76,8 +78,9 @@ int cd_peer_is(int fd, pid_t pid);
 void cd_exec_again(int launcher, int fd, char **argv);
 
 /* cd_forkfirst forks if the program's only argument is start or restart.
- * It returns the report socket in the child, which has no other descriptors
- * but 0 to 2; the parent is the launcher and does not return. -1: nothing has
+ * It returns the report socket in the child. The two descriptors behind that
+ * are the ends of a pipe, which the launcher shows on its standard error;
+ * the child has no others but 0 to 2. The parent is the launcher and does not return. -1: nothing has
  * happened, and nothing is left of it; the ordinary way is open. Called by the
  * constructor, in a process without a marker that is not PID 1 and not
  * set-user-ID. It is in forkfirst/forkfirst.c, and NULL without that package. */
@@ -88,6 +91,22 @@ int cd_forkfirst(void);
  * launcher's socket. which is 0 or 1: there is room for two; fd -1 for none.
  * Called by Go in the daemon, not twice at a time. */
 int cd_close_in_forks(int which, int fd);
+
+/* cd_has_threads tells whether a library has started threads before the program.
+ * cd_leave_session_keyring gives root's daemon a session keyring of its own.
+ * cd_in_executable tells whether this code is part of the program itself, not of a
+ * shared object. Called by the constructor. */
+int cd_has_threads(void);
+void cd_leave_session_keyring(void);
+int cd_in_executable(void);
+
+/* cd_stay forks. The child becomes the daemon; the parent waits for the daemon's
+ * end and ends as it did, unless the launcher kills it before, because the daemon
+ * is ready. It returns in the child, and where this is not to be had: on other
+ * systems than Linux. cd_tell_pid, in the daemon, tells the parent the daemon's
+ * pid, and whether there is such a parent. Called by the constructor. */
+void cd_stay(int fd);
+int cd_tell_pid(void);
 
 /* --- syslog(3) --- */
 

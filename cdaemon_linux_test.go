@@ -28,13 +28,13 @@ func harness(t testing.TB, flags ...string) string {
 func TestConstructorInAPlainProgram(t *testing.T) {
 	t.Run("sanitizers", func(t *testing.T) {
 		program := harness(t, "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-		out, err := exec.Command(program).CombinedOutput()
+		out, err := testbed.Program(program).CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		assert.Empty(t, string(out))
 	})
 	t.Run("valgrind", func(t *testing.T) {
 		valgrind := testbed.Package(t, "valgrind", "valgrind")
-		out, err := exec.Command(valgrind, "-q", "--error-exitcode=9", "--leak-check=full", harness(t)).CombinedOutput()
+		out, err := testbed.Program(valgrind, "-q", "--error-exitcode=9", "--leak-check=full", harness(t)).CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		assert.Empty(t, string(out))
 	})
@@ -51,10 +51,10 @@ func TestConstructorInAPlainProgram(t *testing.T) {
 				}
 				args = append(args, "-nostdinc", "-isystem", libc)
 			}
-			out, err := exec.Command(tidy, args...).CombinedOutput()
+			out, err := testbed.Program(tidy, args...).CombinedOutput()
 			assert.NoError(t, err, "%s", out)
 		}
-		out, err := exec.Command(check, "-q", "--error-exitcode=1", "--enable=warning,performance,portability", "--inline-suppr", "-D__linux__", "cdaemon.c").CombinedOutput()
+		out, err := testbed.Program(check, "-q", "--error-exitcode=1", "--enable=warning,performance,portability", "--inline-suppr", "-D__linux__", "cdaemon.c").CombinedOutput()
 		assert.NoError(t, err, "%s", out)
 	})
 }
@@ -70,7 +70,7 @@ func FuzzMarker(f *testing.F) {
 	for _, text := range []string{"", ":", "2:3", "1:3", "2:2", "002:0003", "2147483647:2147483647", "2147483648:3", "21474836470:3", "2:3:4", " 2:3", "2:+3", "2:3\n", "９:3", strings.Repeat("9", 100) + ":3"} {
 		f.Add(text)
 	}
-	c := exec.Command(harness(f), "marker")
+	c := exec.Command(harness(f), "marker") // for as long as somebody fuzzes
 	in, err := c.StdinPipe()
 	require.NoError(f, err)
 	out, err := c.StdoutPipe()
@@ -131,7 +131,8 @@ func TestForkFirstLauncherUnderValgrind(t *testing.T) {
 	here, err := os.Getwd()
 	require.NoError(t, err)
 	harness := testbed.CC(t, forkFirstHarness, "-g", "-I"+here,
-		filepath.Join(here, "cdaemon.c"), filepath.Join(here, "cdaemon_peer.c"), filepath.Join(here, "cdaemon_exec.c"), filepath.Join(here, "forkfirst/forkfirst.c"))
+		filepath.Join(here, "cdaemon.c"), filepath.Join(here, "cdaemon_peer.c"), filepath.Join(here, "cdaemon_stay.c"), filepath.Join(here, "cdaemon_process.c"),
+		filepath.Join(here, "cdaemon_exec.c"), filepath.Join(here, "forkfirst/forkfirst.c"))
 	for _, c := range []struct {
 		how, says string
 		code      int
@@ -144,7 +145,7 @@ func TestForkFirstLauncherUnderValgrind(t *testing.T) {
 		{"o", "", 7},
 	} {
 		t.Run(c.how, func(t *testing.T) {
-			cmd := exec.Command(valgrind, "-q", "--leak-check=full", "--error-exitcode=99", harness, "start")
+			cmd := testbed.Program(valgrind, "-q", "--leak-check=full", "--error-exitcode=99", harness, "start")
 			cmd.Env = append(os.Environ(), "HOW="+c.how)
 			_, stderr := testbed.Run(t, c.code, cmd)
 			assert.NotContains(t, stderr, "==")

@@ -5,64 +5,122 @@ package daemonize
 // The verbs, and what they print.
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
+// verbs are what Command obeys; do returns the exit code.
+var verbs = []struct {
+	name string
+	do   func(*service) int
+}{
+	{"start", func(s *service) int { return s.reportStart(s.withProgress(s.start)) }},
+	{"stop", (*service).commandStop},
+	{"restart", (*service).commandRestart},
+	{"status", (*service).printStatus},
+	{"reload", (*service).commandReload},
+	{"run", (*service).commandRun},
+}
+
 func (s *service) command(args []string) int {
-	verb := ""
-	if len(args) == 1 {
-		verb = args[0]
+	names := make([]string, len(verbs))
+	for i, verb := range verbs {
+		names[i] = verb.name
 	}
-	var err error
-	switch verb {
-	case "start":
-		p := newProgress(s.config.Name)
-		err = s.start(p)
-		p.end()
-	case "stop":
-		p := newProgress(s.config.Name)
-		p.say(s.waitsForEnd())
-		err = s.stop()
-		p.end()
-		if errors.Is(err, ErrNotRunning) {
-			fmt.Fprintln(os.Stderr, message(s.config.Name, err))
-			return exitDone
-		}
-	case "restart":
-		p := newProgress(s.config.Name)
-		err = s.restart(p)
-		p.end()
-	case "status":
-		return s.printStatus()
-	case "reload":
-		err = s.reload()
-		if errors.Is(err, ErrNotRunning) {
-			fmt.Fprintf(os.Stderr, "%s is not running.\n", s.config.Name)
-			return exitNotRunning
-		}
-	case "run":
-		err = s.run()
-		if s.logged { // so it was on standard error
-			return exitCode(err)
-		}
-	default:
-		fmt.Fprintf(os.Stderr, "Usage: %s {start|stop|restart|status|reload|run}\n", s.config.Name)
-		return exitUsage
-	}
-	if err == nil {
+	usage := fmt.Sprintf("Usage: %s {%s}\n", s.config.Name, strings.Join(names, "|"))
+	switch {
+	case len(args) == 0:
+	case slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]):
+		fmt.Print(usage)
 		return exitDone
+	default:
+		wrong := args[0]
+		if i := slices.Index(names, wrong); i >= 0 {
+			if len(args) == 1 {
+				return verbs[i].do(s)
+			}
+			wrong = args[1]
+		}
+		s.say(fmt.Sprintf("cannot understand %.80q: it takes one command; "+
+			"flags of the program's own, if it has any, go before that", wrong))
 	}
+	fmt.Fprint(os.Stderr, usage)
+	return exitUsage
+}
+
+// say prints a line for the administrator.
+func (s *service) say(text string) { fmt.Fprintln(os.Stderr, s.config.Name+": "+text) }
+
+// report prints an error and returns its exit code.
+func (s *service) report(err error) int {
 	if failed := (*StartError)(nil); errors.As(err, &failed) {
 		os.Stderr.Write(failed.Stderr)
 	}
-	fmt.Fprintln(os.Stderr, message(s.config.Name, err))
-	return exitCode(err)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, message(s.config.Name, err))
+	}
+	return ExitCode(err)
+}
+
+// reportStart is report; a good start warns of what the daemon cannot have.
+func (s *service) reportStart(err error) int {
+	if err == nil {
+		warnOfLost(s.config.Name)
+	}
+	return s.report(err)
+}
+
+// withProgress shows at a terminal what f waits for.
+func (s *service) withProgress(f func(*progress) error) error {
+	p := newProgress(s.config.Name)
+	defer p.end()
+	return f(p)
+}
+
+func (s *service) commandStop() int {
+	var done ending
+	err := s.withProgress(func(p *progress) (err error) {
+		done, err = s.stop(p, s.say)
+		return err
+	})
+	switch {
+	case !errors.Is(err, ErrNotRunning):
+		return s.report(err)
+	case done.removed:
+		s.say("the daemon was dead; removed its pidfile " + s.pidfile)
+	default: // pydaemonize's sentence
+		s.say("Could not find PID file to stop. Is the process running?")
+	}
+	return exitDone
+}
+
+func (s *service) commandRestart() int {
+	return s.reportStart(s.withProgress(func(p *progress) error { return s.restart(p, s.say) }))
+}
+
+func (s *service) commandReload() int {
+	err := s.reload()
+	if errors.Is(err, ErrNotRunning) {
+		fmt.Fprintf(os.Stderr, "%s is not running.\n", s.config.Name)
+		return exitNotRunning
+	}
+	return s.report(err)
+}
+
+func (s *service) commandRun() int {
+	logged, err := s.runInForeground(context.Background())
+	if logged { // so it was on standard error
+		return ExitCode(err)
+	}
+	return s.report(err)
 }
 
 func (s *service) status() (Status, error) {
@@ -84,18 +142,22 @@ func (s *service) printStatus() int {
 		fmt.Printf("%s is starting.\n", s.config.Name)
 	case status.State == Dead:
 		fmt.Printf("%s is dead, but its pidfile %s is left.\n", s.config.Name, s.pidfile)
+		defer fmt.Printf("What it logged: journalctl -t %s, or /var/log/syslog or /var/log/messages.\n", s.config.Name)
 	default:
 		fmt.Printf("%s is not running.\n", s.config.Name)
 	}
 	if status.Crash != "" {
 		fmt.Printf("It crashed: %s (all of it is in %s)\n", status.Crash, crashPath(s.pidfile))
 	}
-	return int(status.State)
+	return status.State.ExitCode()
 }
 
 // start shows in p, if not nil, what it waits for.
 func (s *service) start(p *progress) error {
-	if isDaemon() && !forkedFirst() {
+	if inDaemon.Load() {
+		return errSecondCall
+	}
+	if isDaemon() && !forkedFirst() && !detached.Load() {
 		os.Exit(s.startInDaemon(nil))
 	}
 	if err := s.mayStart(); err != nil {
@@ -113,22 +175,41 @@ func (s *service) start(p *progress) error {
 	if forkedFirst() {
 		os.Exit(s.startInDaemon(p))
 	}
-	return s.launch(p)
+	said, err := s.launch(p)
+	if err == nil {
+		p.end()
+		os.Stderr.Write(said)
+	}
+	return err
 }
 
 // launch is launch. Where seccomp(2) is refused, a daemon with C in it can have
 // no_new_privs on all its threads only from its start.
-func (s *service) launch(p *progress) error {
-	start := func() error { return launch(false, p.lastSeen) }
+func (s *service) launch(p *progress) (said []byte, err error) {
 	drops := os.Geteuid() == 0 && s.config.User != "root" && s.config.User != "0"
-	if drops && !s.config.AllowNewPrivileges && lacksSeccomp() {
-		return withNoNewPrivs(start)
+	if !drops || s.config.AllowNewPrivileges || !lacksSeccomp() {
+		return launch(false, s.config.StartTimeout, p.lastSeen)
 	}
-	return start()
+	err = withNoNewPrivs(func() (err error) {
+		said, err = launch(false, s.config.StartTimeout, p.lastSeen)
+		return err
+	})
+	return said, err
 }
 
-func (s *service) stop() error {
-	return stopHolder(s.pidfile, s.config.StopTimeout, crashPath(s.pidfile))
+// stop logs, and says by way of say, that it had to kill the daemon.
+func (s *service) stop(p *progress, say func(string)) (ending, error) {
+	p.say(s.waitsForEnd())
+	done, err := stopHolder(s.pidfile, s.config.StopTimeout, crashPath(s.pidfile))
+	if done.killed {
+		text := fmt.Sprintf("the daemon (pid %d) did not end within %s of SIGTERM and was killed: "+
+			"its action must return when its context ends", done.pid, seconds(s.config.StopTimeout))
+		Openlog(s.config.Name, s.config.SyslogOptions&^LOG_PERROR, s.config.SyslogFacility)
+		logNotice(LOG_WARNING, text)
+		p.end()
+		say(text)
+	}
+	return done, err
 }
 
 // waitsForEnd is what stop waits for.
@@ -136,7 +217,10 @@ func (s *service) waitsForEnd() string {
 	return fmt.Sprintf("waiting for the daemon to end (SIGKILL after %s)", seconds(s.config.StopTimeout))
 }
 
-func (s *service) restart(p *progress) error {
+func (s *service) restart(p *progress, say func(string)) error {
+	if inDaemon.Load() {
+		return errSecondCall // it would stop itself
+	}
 	if !isDaemon() || forkedFirst() {
 		if err := s.mayStart(); err != nil {
 			return declineStart(err)
@@ -144,8 +228,7 @@ func (s *service) restart(p *progress) error {
 		if _, err := resolveAccount(s.config.Name, s.config.User, s.config.Group); err != nil {
 			return declineStart(err)
 		}
-		p.say(s.waitsForEnd())
-		if err := s.stop(); err != nil && !errors.Is(err, ErrNotRunning) {
+		if _, err := s.stop(p, say); err != nil && !errors.Is(err, ErrNotRunning) {
 			return declineStart(err)
 		}
 	}
@@ -161,7 +244,7 @@ func (s *service) mayStart() error {
 }
 
 func (s *service) reload() error {
-	if s.config.Reload == nil {
+	if s.config.Reload == nil && s.config.OutputFile == "" {
 		return errNoReload
 	}
 	h, err := findHolder(s.pidfile, time.Now().Add(s.config.StopTimeout))

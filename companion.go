@@ -69,7 +69,7 @@ func lockCompanion(pidfile string) (*companion, error) {
 	c := &companion{path, f}
 	err = c.lock(pidfile)
 	// A daemon that is ending has perhaps released the pidfile, and not this yet.
-	for began := time.Now(); isRunning(err) && time.Since(began) < acquireTimeout; {
+	for began := time.Now(); isRunningError(err) && time.Since(began) < acquireTimeout; {
 		time.Sleep(time.Millisecond)
 		err = c.lock(pidfile)
 	}
@@ -130,7 +130,7 @@ func (c *companion) heldBy(pid int, pidfile string) error {
 	switch line := readCompanion(c.file); {
 	case pid < 0:
 		return errOtherNamespace(c.path)
-	case !line.names(pidfile, c.file):
+	case !line.names(pidfile, 0): // we may write there: it is ours or root's
 		return &configError{fmt.Errorf("lock file %s is held by process %d, for the pidfile %.200q: "+
 			"somebody renamed it; stop that daemon, then start again", c.path, pid, line.pidfile)}
 	}
@@ -209,14 +209,14 @@ func readCompanion(f *os.File) companionLine {
 	return companionLine{pid, path}
 }
 
-// names tells whether the line of f names the pidfile at path, perhaps by another
-// name of its directory: /run and /var/run are often one. A path that another user
-// has written is not looked at: its file system may hang.
-func (l companionLine) names(path string, f *os.File) bool {
+// names tells whether the line, of a file of that owner, names the pidfile at path,
+// perhaps by another name of its directory: /run and /var/run are often one. A path
+// that another user has written is not looked at: its file system may hang.
+func (l companionLine) names(path string, owner int) bool {
 	if l.pidfile == path {
 		return true
 	}
-	if filepath.Base(l.pidfile) != filepath.Base(path) || !isTrusted(f) {
+	if filepath.Base(l.pidfile) != filepath.Base(path) || owner != 0 && owner != os.Geteuid() {
 		return false
 	}
 	a, errA := os.Stat(filepath.Dir(l.pidfile))
@@ -224,44 +224,39 @@ func (l companionLine) names(path string, f *os.File) bool {
 	return errA == nil && errB == nil && os.SameFile(a, b)
 }
 
-// isTrusted is true for a file of root's, or of the user that we are.
-func isTrusted(f *os.File) bool {
-	info, err := f.Stat()
-	if err != nil {
-		return false
-	}
-	uid := info.Sys().(*syscall.Stat_t).Uid
-	return uid == 0 || int(uid) == os.Geteuid()
-}
-
-// lookAtCompanion is the pid that holds the companion of the pidfile at path: 0 if
-// nobody does, or somebody for another pidfile.
-func lookAtCompanion(pidfile string) (int, error) {
+// lookAtCompanion returns the pid that holds the companion of the pidfile at path,
+// and the uid that the file belongs to. The pid is 0 if nobody does, or somebody for
+// another pidfile.
+func lookAtCompanion(pidfile string) (pid, owner int, err error) {
 	path := companionPath(pidfile)
 	if holdsCompanion(path) {
-		return os.Getpid(), nil
+		return os.Getpid(), os.Geteuid(), nil
 	}
 	f, err := openPidfile(path, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+		return 0, 0, nil
 	}
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer f.Close()
-	pid, err := recordLockHolder(f)
+	pid, err = recordLockHolder(f)
 	if err != nil || pid == 0 {
-		return 0, err
+		return 0, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return 0, 0, err
 	}
 	line := readCompanion(f)
 	switch {
 	case pid < 0:
-		return 0, errOtherNamespace(path)
-	case !line.names(pidfile, f):
-		return 0, nil
+		return 0, 0, errOtherNamespace(path)
+	case !line.names(pidfile, ownerOf(info)):
+		return 0, 0, nil
 	case line.pid != pid:
-		return 0, errForeignHolder(path, fmt.Sprintf("is locked by process %d, but names process %d: "+
+		return 0, 0, errForeignHolder(path, fmt.Sprintf("is locked by process %d, but names process %d: "+
 			"a daemon of another container, or a process that locks whatever it is told to", pid, line.pid))
 	}
-	return pid, nil
+	return pid, ownerOf(info), nil
 }

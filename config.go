@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-	"unicode"
 )
 
 // Config holds the arguments of pydaemonize's serviced. A nil *Config and
@@ -27,8 +26,12 @@ type Config[T any] struct {
 	PrivilegedAction func() (T, error)
 
 	// Name names the daemon in syslog, messages and the pidfile: 1 to 200
-	// bytes without '/' and control characters. Default: the base name of
-	// os.Args[0], but in a set-user-ID program, whose caller chooses that.
+	// printable ASCII characters without space, '/', ':', '[' and ']', which
+	// syslog daemons take for the end of the name. Default: the base name of
+	// os.Args[0], but in a set-user-ID program, whose caller chooses that. A
+	// program that is started by several names, as by links called S87prog and
+	// K13prog, must set it: else each has a pidfile of its own, and K13prog
+	// stop does not find what S87prog start has started.
 	Name string
 
 	// User and Group are who the daemon becomes when it is started by root: a
@@ -38,8 +41,8 @@ type Config[T any] struct {
 	// that is set but does not exist is an error. Started by anyone else the
 	// daemon stays who it is; a User or Group other than that is an
 	// fs.ErrPermission, exit code 4. With the user come initgroups(3)'s
-	// supplementary groups, and HOME, USER and LOGNAME as a login sets them.
-	// Only "root" or "0" stays root.
+	// supplementary groups, and HOME, USER and LOGNAME as a login sets them, see
+	// [DropPrivileges]. Only "root" or "0" stays root.
 	User, Group string
 
 	// AllowNewPrivileges leaves no_new_privs (prctl(2)) unset. By default the
@@ -62,8 +65,10 @@ type Config[T any] struct {
 	// exit code 6. Default: /var/run.
 	PidfileDirectory string
 
-	// StopTimeout is the time between SIGTERM and SIGKILL. 0: 4 seconds.
-	// Negative is an error of New.
+	// StopTimeout is the time between SIGTERM and SIGKILL: the action must
+	// return within it after its context has ended, see [New]; one that does not
+	// is killed, which stop prints and logs. 0: 4 seconds. Negative is an error
+	// of New.
 	StopTimeout time.Duration
 
 	// Umask is the daemon's umask(2). 0: 022; an action that wants 0 calls
@@ -72,7 +77,8 @@ type Config[T any] struct {
 
 	// Reload runs on SIGHUP, as the user that the daemon has become, one call
 	// at a time, beside the action, whose context it gets. Its error or panic is
-	// logged and does not end the daemon. nil: SIGHUP is ignored.
+	// logged and does not end the daemon. A SIGHUP that comes before the daemon is
+	// ready waits until it is. nil: SIGHUP is ignored, but for OutputFile.
 	Reload func(context.Context) error
 
 	// RespawnDelay is the pause before an action that failed or panicked is
@@ -81,6 +87,48 @@ type Config[T any] struct {
 	// an error that [Fatal] has marked, nor once it was told to stop. 0: it is
 	// not run again. Negative is an error of New.
 	RespawnDelay time.Duration
+
+	// ReadyByAction has the start wait until the action has called [Ready]: for a
+	// daemon that opens its database, say, after the privileges are dropped. An action
+	// that returns, with or without an error, panics, exits or is killed before is a
+	// start that failed, with exit code 1 and its text at the terminal; RespawnDelay
+	// counts from Ready on. Default: a daemon is ready when its action is called.
+	ReadyByAction bool
+
+	// StartTimeout is the longest time that a start may take, PrivilegedAction
+	// and, with ReadyByAction, the way to Ready included. Past it the start fails, says
+	// how far it had come, and the process ends, that of Run, too; if it still has not
+	// half a second later, the launcher kills it. With package forkfirst the time
+	// counts from the call. 0: no limit. Negative is an error of New.
+	StartTimeout time.Duration
+
+	// LogOutput has the lines that the daemon and its children write to standard
+	// output and error go to syslog, with LOG_INFO and LOG_WARNING, from ready on.
+	// It takes them through a [Queue]: a stopped syslog daemon holds nobody up, and
+	// what does not fit is counted and dropped. A line without an end is logged after
+	// a second. What was written when the action returns or panics is logged before
+	// the process ends; what is written in the instant before os.Exit or a crash may
+	// be lost: have your logger use [NewWriter], which has logged it when it returns.
+	// Package log needs neither: see [New]. On Linux, a child that outlives the daemon
+	// is not killed by SIGPIPE; after 64 KiB that nobody reads, its writes fail with
+	// EAGAIN, or block if the daemon was killed. The Go runtime's crash output is
+	// kept as well: see [Service.Start]. false: both are /dev/null. Run leaves them
+	// as they are, and so does what the program itself has put there. With LOG_PERROR
+	// it is an error of New: each record would be logged again.
+	LogOutput bool
+
+	// OutputFile is the absolute path of a file to which standard output and error go
+	// from ready on, and with them package log, with its date and time. It is opened
+	// for appending before the privileges are dropped, and created with mode 0640 as
+	// the daemon's user's. A file that is a symbolic link or has other names, that
+	// belongs to neither root nor that user, or that others may write to, is refused,
+	// exit code 6. SIGHUP, so also the verb reload, opens it anew before it calls
+	// Reload: for logrotate(8) use "create 0640 USER GROUP", as the daemon's user may
+	// not create files in the directory, or copytruncate. If it cannot be
+	// opened, the log says so, and the old file stays. Children keep the file that
+	// they were started with. "": see LogOutput; both are an error of New. Run does
+	// not use it.
+	OutputFile string
 }
 
 // settings are a Config without its type parameter and PrivilegedAction.
@@ -98,6 +146,10 @@ func (c *Config[T]) settings() settings {
 		Umask:              c.Umask,
 		Reload:             c.Reload,
 		RespawnDelay:       c.RespawnDelay,
+		ReadyByAction:      c.ReadyByAction,
+		StartTimeout:       c.StartTimeout,
+		LogOutput:          c.LogOutput,
+		OutputFile:         c.OutputFile,
 	}
 }
 
@@ -128,10 +180,16 @@ func (c *Config[T]) complete() error {
 	switch {
 	case !filepath.IsAbs(c.PidfileDirectory):
 		return badConfig("PidfileDirectory %q is not an absolute path: the daemon's working directory is /", c.PidfileDirectory)
-	case c.StopTimeout < 0, c.RespawnDelay < 0:
-		return badConfig("StopTimeout and RespawnDelay cannot be negative")
+	case c.StopTimeout < 0, c.RespawnDelay < 0, c.StartTimeout < 0:
+		return badConfig("StopTimeout, StartTimeout and RespawnDelay cannot be negative")
 	case c.Umask&^0o777 != 0:
 		return badConfig("Umask %#o is more than the nine permission bits", uint32(c.Umask))
+	case c.OutputFile != "" && !filepath.IsAbs(c.OutputFile):
+		return badConfig("OutputFile %q is not an absolute path: the daemon's working directory is /", c.OutputFile)
+	case c.OutputFile != "" && c.LogOutput:
+		return badConfig("OutputFile and LogOutput are both set: standard output goes to a file or to syslog")
+	case c.LogOutput && c.SyslogOptions&LOG_PERROR != 0:
+		return badConfig("LogOutput and LOG_PERROR: each record would come back from standard error and be logged again; leave one out")
 	case c.SyslogOptions&^known != 0:
 		return badConfig("SyslogOptions %#x: only openlog(3)'s LOG_PID, LOG_CONS, LOG_NDELAY, "+
 			"LOG_ODELAY, LOG_NOWAIT and LOG_PERROR are known", int(c.SyslogOptions))
@@ -139,27 +197,28 @@ func (c *Config[T]) complete() error {
 	return nil
 }
 
-func badConfig(format string, args ...any) error {
-	return &configError{fmt.Errorf("daemonize: "+format, args...)}
-}
-
 // errCallersName: stop would remove the pidfile of whatever daemon the caller likes.
 var errCallersName = &configError{errors.New("daemonize: a set-user-ID or set-group-ID program has no name but the one that its caller chooses: set Name")}
 
-// checkName refuses what cannot name a file and a syslog tag.
+// checkName refuses what cannot name a file and a syslog tag. Syslog daemons find the tag's
+// end themselves: rsyslog at a space, ':', '[', '/' and what is not ASCII.
 func checkName(name string) error {
 	bad := func(why string) error {
-		return &configError{fmt.Errorf("daemonize: the daemon's name %.40q %s: set Name to 1 to 200 bytes without '/' and control characters", name, why)}
+		return badConfig("the daemon's name %.40q %s: set Name to 1 to 200 printable ASCII characters without space, '/', ':', '[' and ']'", name, why)
 	}
+	ends := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("/:[]", r) }
+	i := strings.IndexFunc(name, ends)
 	switch {
 	case name == "" || name == "." || name == "..":
 		return bad("names no file")
 	case len(name) > 200:
 		return bad("is too long")
-	case strings.ContainsRune(name, '/'):
+	case i >= 0 && name[i] == '/':
 		return bad("contains '/'")
-	case strings.ContainsFunc(name, unicode.IsControl):
+	case i >= 0 && (name[i] < ' ' || name[i] == 0x7f):
 		return bad("contains a control character")
+	case i >= 0:
+		return bad(fmt.Sprintf("contains %q, where syslog daemons end it", []rune(name[i:])[0]))
 	}
 	return nil
 }

@@ -13,14 +13,17 @@ import (
 )
 
 // What the Go runtime prints when it ends the process (a panic in a goroutine
-// of the program's own, concurrent map writes, a signal in C code) cannot be
-// caught, and a daemon's standard error is /dev/null. So the runtime writes it
+// of the program's own, concurrent map writes, a signal in C code that Go called)
+// cannot be caught, and a daemon's standard error is /dev/null. So the runtime writes it
 // to NAME.crash beside the pidfile as well. Who holds the pidfile's lock owns
 // that file, too. It is opened before the privileges are dropped; the
 // daemon can write there whatever it wants, so it is only shown and logged.
 //
-// One line is missing there: "fatal error: …", which the runtime writes to standard error
-// alone, before it begins to crash. The stack's first function stands for it.
+// Some lines are missing there: "fatal error: …" and what explains it, which the
+// runtime writes to standard error alone, before it begins to crash (Go 1.26,
+// golang.org/issue/76859). So lastWords infers the cause from the stack. Of a
+// signal on a thread that C code made the runtime prints nothing at all: it ends the
+// process by that signal, and only a core dump tells more.
 
 // crashFile is that of this process.
 type crashFile struct{ pidfile }
@@ -41,14 +44,12 @@ func keepCrashes(pidfile string) (*crashFile, error) {
 		return nil, err
 	}
 	// Not to the end: the last daemon may have made it as long as it liked.
-	if text, _ := io.ReadAll(io.LimitReader(c.file, crashLimit)); len(text) == 0 || logCrash(text) {
-		err = c.file.Truncate(0)
+	if text, _ := io.ReadAll(io.LimitReader(c.file, crashLimit)); len(text) > 0 {
+		logCrash(text, c.file)
 	}
-	if err == nil {
-		err = c.file.Chmod(0o600) // it may show what is in memory
-	}
-	if err == nil {
+	if err = c.file.Chmod(0o600); err == nil { // it may show what is in memory
 		err = debug.SetCrashOutput(c.file, debug.CrashOptions{})
+		debug.SetTraceback("single") // GOTRACEBACK=none would leave nothing of a fatal error
 	}
 	if err != nil {
 		c.file.Close()
@@ -57,17 +58,16 @@ func keepCrashes(pidfile string) (*crashFile, error) {
 	return c, nil
 }
 
-// logCrash is false if syslog hangs: then the text stays for the next start.
-func logCrash(text []byte) bool {
-	if !logNotice(LOG_ERR, "It crashed the last time. What the Go runtime printed then:") {
-		return false
-	}
+// logCrash empties the file when syslog has it all. If syslog hangs, the text stays for
+// the next start.
+func logCrash(text []byte, file *os.File) {
+	report := []byte("It crashed the last time. What the Go runtime printed then:")
 	for line := range bytes.Lines(text) {
-		if line = bytes.TrimSpace(line); len(line) > 0 && !logNotice(LOG_ERR, string(line)) {
-			return false
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			report = append(append(report, '\n'), line...)
 		}
 	}
-	return true
+	ownLog.put(queued{priority: LOG_ERR, text: string(report), then: func() { _ = file.Truncate(0) }})
 }
 
 // remove ends the watch. A daemon without the right to unlink leaves an empty
@@ -83,25 +83,57 @@ func (c *crashFile) remove() {
 	c.file.Close()
 }
 
-// lastWords is the first line that a crashed daemon left, "" if there is none
-// or we may not see it.
+// lastWords is what a crashed daemon left, in a line; "" if there is none or we may not
+// see it.
 func lastWords(pidfile string) string {
 	f, err := openPidfile(crashPath(pidfile), os.O_RDONLY)
 	if err != nil {
 		return ""
 	}
 	defer f.Close()
-	b, _ := io.ReadAll(io.LimitReader(f, 4096))
-	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
-	words := lines[0]
-	if strings.HasPrefix(words, "goroutine ") {
-		// The runtime keeps "fatal error: …" to standard error (Go 1.26): the
-		// functions must tell, of which the first is the runtime's own.
-		for _, line := range lines[1:min(len(lines), 4)] {
-			if !strings.HasPrefix(line, "\t") {
-				words += " " + line
-			}
+	b, _ := io.ReadAll(io.LimitReader(f, 16<<10))
+	return oneLine(crashCause(strings.TrimSpace(string(b))))
+}
+
+// fatalIn tells what the runtime's "fatal error: …" was by the function that gave up. It
+// may have had another reason: hence "probably".
+var fatalIn = map[string]string{
+	"runtime.newstack":             "stack overflow",
+	"runtime.(*mcache).allocLarge": "out of memory",
+	"runtime.(*mcache).refill":     "out of memory",
+	"runtime.(*mheap).sysAlloc":    "out of memory",
+	"runtime.sysMapOS":             "out of memory",
+	"runtime.stackalloc":           "out of memory",
+	"runtime.checkdead":            "all goroutines are asleep",
+	"internal/runtime/maps.fatal":  "concurrent use of a map",
+	"runtime.newosproc":            "the limit of processes is reached",
+}
+
+// crashCause is the first line of a crash, or, where that is only the head of a
+// stack, the functions that tell something.
+func crashCause(text string) string {
+	first, rest, _ := strings.Cut(text, "\n")
+	if !strings.HasPrefix(first, "goroutine ") && first != "runtime stack:" {
+		return first
+	}
+	var functions []string
+	for line := range strings.Lines(rest) {
+		line = strings.TrimSuffix(line, "\n")
+		name := line[:max(0, strings.LastIndexByte(line, '('))]
+		if len(functions) == 3 || line == "" && len(functions) > 0 && !strings.HasPrefix(functions[len(functions)-1], "runtime.") {
+			break // the next stack is another goroutine's
+		}
+		switch {
+		case name == "", line[0] == '\t', !strings.HasSuffix(line, ")"), strings.HasPrefix(line, "created by "):
+		case name == "runtime.throw", name == "runtime.fatal", strings.HasPrefix(name, "runtime.systemstack"), name == "runtime.morestack":
+		default:
+			functions = append(functions, name)
 		}
 	}
-	return oneLine(words)
+	for _, name := range functions {
+		if cause, ok := fatalIn[name]; ok {
+			first = "probably " + cause + ":"
+		}
+	}
+	return strings.Join(append([]string{first}, functions...), " ")
 }

@@ -5,6 +5,7 @@ package daemonize
 // Detach, Daemon and Daemonize, and the daemon's side of a start: from the call until ready.
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -21,8 +22,10 @@ var detached atomic.Bool
 // it is up. The launcher, which is the process that was started, waits in
 // Detach and does not return from it: it ends with status 0 once the daemon
 // calls ready(nil); it prints err and ends with status 1 once the daemon
-// calls ready(err); it says so and ends with status 1 if the daemon dies
-// before. It waits without a limit, so call ready. If the launcher goes away
+// calls ready(err). If the daemon exits before, the launcher ends with the daemon's
+// exit status, or says so and ends with 1 if that was 0, if a signal killed it, or on
+// systems other than Linux with cgo, which do not tell. It waits without a limit, so call
+// ready. If the launcher goes away
 // first, the daemon ends, too. Only the first call of ready counts. It ends
 // nobody but the launcher: after ready(err) the program should exit.
 //
@@ -31,9 +34,14 @@ var detached atomic.Bool
 // session leader and has no controlling terminal. It has none of the launcher's
 // descriptors but, with noclose, the standard ones. Unless nochdir is true its
 // working directory is /. Unless noclose is true, standard input, output and
-// error are /dev/null; until it is ready, what it writes to standard error
-// reaches the launcher, which shows it if the start fails. The umask stays as it
-// is.
+// error become /dev/null, except where the program has put something there itself;
+// until it is ready, what it writes to standard error reaches the launcher, which
+// shows it. A child that was started before and lives on keeps that standard error:
+// what it writes once the daemon is ready is discarded. The umask stays as it is.
+//
+// Package log goes on writing to standard error, and so to /dev/null: for
+// syslog(3), call [Openlog] and log.SetOutput(NewWriter(LOG_NOTICE)), with
+// log.SetFlags(0), after ready. Package slog's default and net/http follow.
 //
 // An error in the process that was started means that there is no daemon: it is
 // PID 1 or runs set-user-ID (an fs.ErrPermission), a resource is missing,
@@ -43,8 +51,10 @@ var detached atomic.Bool
 // the launcher already: exit. No privilege is needed.
 func Detach(nochdir, noclose bool) (ready func(error), err error) {
 	if !isDaemon() {
-		err := launch(noclose, func(string) {})
+		said, err := launch(noclose, 0, func(string) {})
 		if err == nil {
+			os.Stderr.Write(said)
+			warnOfLost(programName())
 			os.Exit(exitDone)
 		}
 		failed := (*StartError)(nil)
@@ -52,15 +62,17 @@ func Detach(nochdir, noclose bool) (ready func(error), err error) {
 			os.Stderr.Write(failed.Stderr)
 		}
 		if failed != nil && failed.PID != 0 {
-			fmt.Fprintln(os.Stderr, message(programName(), failed))
-			os.Exit(failed.ExitCode)
+			if failed.status <= 0 || !failed.atCall { // else the program chose its status, and its words
+				fmt.Fprintln(os.Stderr, message(programName(), failed))
+			}
+			os.Exit(max(failed.status, failed.ExitCode))
 		}
 		return nil, err
 	}
 	if err := checkForkedFirst(); err != nil {
 		return nil, declineStart(err)
 	}
-	s, err := attach(programName(), nochdir, noclose, func() { os.Exit(exitFailed) })
+	s, err := attach(programName(), nochdir, noclose, true, func() { os.Exit(exitFailed) })
 	if err != nil {
 		return nil, err
 	}
@@ -69,8 +81,15 @@ func Detach(nochdir, noclose bool) (ready func(error), err error) {
 			s.fail(exitFailed, errors.New(err.Error())) // no *RunningError, which would return in the launcher
 			return
 		}
-		s.ready()
+		s.ready(context.Background())
 	}, nil
+}
+
+// warnOfLost says what the daemon, although it is ready, does not have.
+func warnOfLost(name string) {
+	if lost := lostListeners(); len(lost) > 0 {
+		fmt.Fprintf(os.Stderr, "%s: warning: %s\n", name, adviceOn(lost))
+	}
 }
 
 // Daemon is daemon(3): it returns nil in the daemon, while the process that
@@ -99,23 +118,31 @@ type starter struct {
 	name           string // what messages are signed with
 	report         *os.File
 	noclose        bool
-	forked         bool               // by package forkfirst: the launcher is C
-	onLauncherGone func()             // ends the process when the launcher has gone away
-	onStage        func(stage string) // hears how far it has come, if forked
-	onVerdict      func()             // is called before the verdict, perhaps twice
+	forked         bool                                // by package forkfirst: the launcher is C
+	ownStatus      bool                                // the launcher is to end with our exit status
+	onLauncherGone func()                              // ends the process when the launcher has gone away
+	onStage        func(stage string)                  // hears how far it has come, if forked
+	onVerdict      func()                              // is called before the verdict, perhaps twice
+	output         func() (out, err *os.File, _ error) // what 1 and 2 become; nil: /dev/null
+	onLine         func(line []byte)                   // hears what children write to pipe; nil: nobody does
 
-	mu   sync.Mutex // guards done: one verdict, by whoever comes first
+	stdio stdioID  // what the standard descriptors were at the start, or what we have put there
+	pipe  *os.File // the read end of what was standard error until ready, which the launcher reads first
+
+	mu   sync.Mutex // guards done and pipe: one verdict, by whoever comes first
 	done bool
 }
 
 // attach is the rest of daemon(3), at the call, in the daemon. An error has
 // been reported.
-func attach(name string, nochdir, noclose bool, onLauncherGone func()) (*starter, error) {
+func attach(name string, nochdir, noclose, ownStatus bool, onLauncherGone func()) (*starter, error) {
 	if !detached.CompareAndSwap(false, true) {
 		return nil, errSecondCall
 	}
-	s := &starter{name: name, report: pollable(boot.report, "report"), noclose: noclose, forked: forkedFirst(),
-		onLauncherGone: onLauncherGone, onStage: func(string) {}, onVerdict: func() {}}
+	s := &starter{name: name, report: pollable(boot.report, "report"), noclose: noclose,
+		forked: forkedFirst(), ownStatus: ownStatus, stdio: boot.stdio,
+		onLauncherGone: onLauncherGone, onStage: func(string) {}, onVerdict: func() {},
+		output: func() (out, err *os.File, _ error) { return nil, nil, nil }}
 	s.stage("after it reached the call that makes it a daemon")
 	if err := s.enter(nochdir); err != nil {
 		s.fail(exitFailed, err)
@@ -125,25 +152,33 @@ func attach(name string, nochdir, noclose bool, onLauncherGone func()) (*starter
 	return s, nil
 }
 
-// enter changes directory and standard descriptors. Standard error stays the
-// launcher's pipe until ready.
-func (s *starter) enter(nochdir bool) error {
+// enter changes directory and standard descriptors. Standard error is a pipe to
+// the launcher until ready.
+func (s *starter) enter(nochdir bool) (err error) {
 	if !nochdir {
 		if err := os.Chdir("/"); err != nil {
 			return err
 		}
 	}
-	switch {
-	case s.noclose && s.forked:
-		return nil // we have them
-	case s.noclose:
-		return receiveStdio(s.report)
+	if s.forked {
+		s.pipe, err = s.pipeForkedFirst()
+	} else {
+		s.pipe, err = receiveStdio(s.report, s.noclose)
 	}
-	return toNull(0, 1)
+	if err != nil || s.noclose {
+		return err
+	}
+	for fd := range 2 {
+		if err := s.stdio.put(nil, fd); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// watch ends the daemon if the launcher goes away before the verdict. It
-// sleeps in the network poller: no thread, and Close wakes it.
+// watch ends the daemon if the launcher goes away before the verdict. Once it has
+// gone, it reads the pipe for it. It sleeps in the network poller: no thread, and
+// Close wakes it.
 func (s *starter) watch() {
 	b := make([]byte, 8)
 	for {
@@ -152,9 +187,14 @@ func (s *starter) watch() {
 		}
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if !s.done {
 		s.onLauncherGone()
+	}
+	pipe := s.pipe
+	s.mu.Unlock()
+	if pipe != nil {
+		s.closeReport()
+		newLineReader(pipe, s.onLine).run()
 	}
 }
 
@@ -162,6 +202,9 @@ func (s *starter) watch() {
 // a daemon that dies next.
 func (s *starter) stage(how string) {
 	f := frame{kind: frameStage, text: how}
+	if s.ownStatus {
+		f.code = 1
+	}
 	if s.forked {
 		f.text = s.stageForkedFirst(how)
 	}
@@ -169,26 +212,48 @@ func (s *starter) stage(how string) {
 	failpoint(how)
 }
 
-// ready lets the launcher end with status 0 and takes standard error from it.
+// ready lets the launcher end with status 0. Once it has gone, its pipe is ours to read.
 // If the launcher is gone, so are we.
-func (s *starter) ready() {
+func (s *starter) ready(context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.done {
 		return
 	}
 	s.onVerdict()
-	if !s.noclose {
-		// First: once the launcher has gone, writing to its pipe kills.
-		if err := toNull(2); err != nil {
-			s.refuse(exitFailed, err)
-			s.onLauncherGone()
-			return
-		}
+	if err := s.leaveStderr(); err != nil {
+		s.refuse(ExitCode(err), err)
+		s.onLauncherGone()
+		return
+	}
+	if s.pipe != nil && isHungUp(s.pipe) { // no child has it: the launcher can read the rest
+		s.pipe.Close()
+		s.pipe = nil
 	}
 	if s.verdict(frame{kind: frameReady}) != nil {
 		s.onLauncherGone()
 	}
+}
+
+// leaveStderr leaves the launcher's pipe to the children that have it.
+func (s *starter) leaveStderr() error {
+	if s.noclose {
+		return nil
+	}
+	out, stderr, err := s.output()
+	if err != nil {
+		return err
+	}
+	if s.stdio[2] == identifyStdio()[2] {
+		// Nobody may read it one day, which must not block them.
+		neverBlock(2)
+	}
+	if err := s.stdio.put(stderr, 2); err != nil || out == nil {
+		return err
+	}
+	defer out.Close()
+	defer stderr.Close()
+	return s.stdio.put(out, 1)
 }
 
 // fail has the launcher show err and end with status code.
@@ -212,11 +277,18 @@ func (s *starter) refuse(code int, err error) {
 	_ = s.verdict(f) // a launcher that is gone needs none
 }
 
-// verdict sends the last message. The caller holds mu.
+// verdict sends the last message. If children have the pipe, watch waits for the
+// launcher to let go of it. The caller holds mu.
 func (s *starter) verdict(f frame) error {
 	s.done = true
 	err := writeFrame(s.report, f)
+	if s.pipe == nil || f.kind != frameReady {
+		s.closeReport()
+	}
+	return err
+}
+
+func (s *starter) closeReport() {
 	_ = sysCloseInForks(forkReport, -1)
 	s.report.Close()
-	return err
 }

@@ -31,9 +31,9 @@ func sysBoot(_ string, seen bool) bootResult {
 	fd := C.int(-1)
 	switch state := C.cd_boot_result(&fd); {
 	case state == C.CD_DAEMON:
-		return bootResult{bootDaemon, int(fd)}
+		return bootResult{state: bootDaemon, report: int(fd)}
 	case state == C.CD_FORKED:
-		return bootResult{bootForked, int(fd)}
+		return bootResult{state: bootForked, report: int(fd)}
 	case state == C.CD_NOT_RUN:
 		return bootResult{state: bootMissing}
 	case state == C.CD_NONE && !seen:

@@ -2,7 +2,7 @@
 
 // The pure-Go half of becoming a daemon. The Go runtime cannot fork, so both
 // forks of the C half are re-executions: the launcher starts stage 1, which
-// becomes a session leader, starts stage 2 and exits; stage 2 is the daemon.
+// becomes a session leader and starts stage 2, which is the daemon.
 // All of it happens in this package's init, before main.
 
 package daemonize
@@ -58,21 +58,22 @@ func sysBoot(value string, seen bool) bootResult {
 		if os.Getppid() != m.launcher {
 			return refused
 		}
-		stageOne(m)
+		stageOne(m) // it does not return
 	}
-	// Stage 1 has perhaps exited already, and our parent with it; its session
-	// stays ours.
+	// Stage 1 is perhaps gone already; its session stays ours.
 	if sid, err := unix.Getsid(0); err != nil || sid != m.session || sid == os.Getpid() {
 		return refused
 	}
 	nameProcess()
-	if err := reportRaw(m.report, frame{kind: frameBooted, num: int32(os.Getpid())}); err != nil {
+	if err := reportRaw(m.report, frame{kind: frameBooted, code: 1, num: int32(os.Getpid())}); err != nil {
 		return refused // the launcher is gone
 	}
-	return bootResult{bootDaemon, m.report}
+	return bootResult{state: bootDaemon, report: m.report}
 }
 
-// stageOne leads a new session, starts stage 2 in it and exits.
+// stageOne leads a new session and starts stage 2 in it. It stays until the
+// daemon ends, to end as it did, or until the launcher, which knows that it is
+// ready, kills us.
 func stageOne(m mark) {
 	if _, err := unix.Setsid(); err != nil {
 		stageOneFails(m, bootInSetsid, err)
@@ -81,8 +82,9 @@ func stageOne(m mark) {
 	if err != nil {
 		stageOneFails(m, bootInFork, err)
 	}
-	release := cleanSignals()
-	_, err = os.StartProcess(exe, origin.args, &os.ProcAttr{
+	release := cleanSignals() // this thread starts stage 2
+	leaveSessionKeyring()
+	child, err := os.StartProcess(exe, origin.args, &os.ProcAttr{
 		Env:   append(origin.env, fmt.Sprintf("%s=%d:%d:%d", marker, m.launcher, 3, os.Getpid())),
 		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, os.NewFile(uintptr(m.report), "report")},
 	})
@@ -90,7 +92,19 @@ func stageOne(m mark) {
 	if err != nil {
 		stageOneFails(m, bootInFork, err)
 	}
-	os.Exit(exitDone)
+	for _, fd := range []int{0, 1, 2, m.report} { // the launcher waits for the end of these
+		unix.Close(fd)
+	}
+	state, err := child.Wait()
+	if err != nil {
+		os.Exit(exitFailed)
+	}
+	if status := state.Sys().(syscall.WaitStatus); status.Signaled() {
+		_ = unix.Setrlimit(unix.RLIMIT_CORE, new(unix.Rlimit)) // the core is its own
+		_ = unix.Kill(os.Getpid(), status.Signal())
+		os.Exit(128 + int(status.Signal()))
+	}
+	os.Exit(state.ExitCode())
 }
 
 func stageOneFails(m mark, in uint8, err error) {

@@ -20,15 +20,27 @@ func peerIs(fd, pid int) bool {
 	return err == nil && (int(peer.Pid) == pid || int(peer.Pid) == os.Getpid())
 }
 
-// nameProcess undoes that exec of /proc/self/exe named us "exe".
+// nameProcess undoes that exec of /proc/self/exe named us "exe". init runs on the main
+// thread, whose name is the process's. (/proc/self/comm is not ours to write where we
+// may not read our own file.)
 func nameProcess() {
-	_ = os.WriteFile("/proc/self/comm", []byte(programName()), 0)
+	if name, err := unix.BytePtrFromString(programName()); err == nil {
+		_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0)
+	}
+}
+
+// leaveSessionKeyring gives this thread, and what it starts, an empty session keyring if
+// we are root: see leave_session_keyring in cdaemon.c.
+func leaveSessionKeyring() {
+	if os.Geteuid() == 0 {
+		_, _, _ = unix.RawSyscall(unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0)
+	}
 }
 
 // cleanSignals gives this thread, and what it starts until release, default
 // dispositions and an empty mask: whoever started the launcher may have
 // ignored and blocked signals, and Go would keep that. Stage 1 only starts
-// stage 2 and exits: it can do without the runtime's own handlers.
+// stage 2 and waits: it can do without the runtime's own handlers.
 func cleanSignals() (release func()) {
 	runtime.LockOSThread()
 	signals, size := 64, uintptr(8)

@@ -18,6 +18,9 @@ func peerIs(fd, pid int) bool {
 // nameProcess: the copy was run by its own path.
 func nameProcess() {}
 
+// leaveSessionKeyring: there are none.
+func leaveSessionKeyring() {}
+
 // cleanSignals cannot, without libc: what the launcher's parent ignored or
 // blocked stays so.
 func cleanSignals() (release func()) { return func() {} }

@@ -8,6 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,8 +26,17 @@ const (
 	exitNotRunning    = 7
 )
 
-// exitCode is the LSB's for an error.
-func exitCode(err error) int {
+// ExitCode is the exit code with which [Service.Command] ends for an error of
+// this package, for programs that have a command line of their own. The codes are the
+// LSB's for init scripts: 0 nil, 3 not implemented (Reload without Config.Reload), 4
+// not permitted, 6 not configured (what New refuses, accounts and directories that
+// cannot be used), 7 not running ([ErrNotRunning]), a [*StartError]'s own, and 1 for
+// all other errors, among them a [*RunningError].
+//
+// For the verb stop the LSB counts "not running" as done, and Command ends with
+// 0. So ask errors.Is(err, ErrNotRunning) first there. For status, use
+// [State.ExitCode].
+func ExitCode(err error) int {
 	var failed *StartError
 	var config *configError
 	switch {
@@ -38,6 +50,8 @@ func exitCode(err error) int {
 		return exitNotPermitted
 	case errors.Is(err, errNoReload):
 		return exitNotDone
+	case errors.Is(err, ErrNotRunning):
+		return exitNotRunning
 	}
 	return exitFailed
 }
@@ -59,6 +73,52 @@ func Fatal(err error) error {
 	return &fatalError{err}
 }
 
+// tellsOfStop is true if an action that was told to stop has ended with an error that
+// only says so. There is no common type for these: http.ErrServerClosed is a plain
+// errors.New, net.ErrClosed is internal to the runtime's poller, and importing their
+// packages would cost every program's boot. What they have in common is Go's way to
+// write an error: the cause comes last, and its last word says what happened
+// (package net keeps its text for programs that look for it). So that is the
+// rule, for the innermost cause. It is strict where it must be: all of several
+// joined errors have to be such, and a cause that adds anything is a failure.
+// told is the error of the action's context.
+func tellsOfStop(err, told error) bool {
+	if err == told {
+		return err != nil
+	}
+	switch e := err.(type) {
+	case nil:
+		return false
+	case interface{ Unwrap() []error }:
+		causes := e.Unwrap()
+		return len(causes) > 0 && !slices.ContainsFunc(causes, func(err error) bool { return !tellsOfStop(err, told) })
+	case interface{ Unwrap() error }:
+		if cause := e.Unwrap(); cause != nil {
+			return tellsOfStop(cause, told)
+		}
+	case interface{ Sys() any }: // an exec.ExitError: CommandContext has ended the child
+		status, ok := e.Sys().(syscall.WaitStatus)
+		stops := []syscall.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGKILL}
+		return ok && status.Signaled() && slices.Contains(stops, status.Signal())
+	}
+	cause := err.Error()
+	cause = cause[strings.LastIndex(cause, ": ")+1:] // an error whose text was wrapped by %v
+	words := strings.Fields(strings.ToLower(cause))
+	denies := func(w string) bool { return w == "not" || w == "cannot" || w == "failed" }
+	if len(words) == 0 || slices.ContainsFunc(words, denies) {
+		return false // "the file could not be closed"
+	}
+	switch last := words[len(words)-1]; last {
+	case "closed", "stopped", "shutdown", "canceled", "cancelled":
+		return true
+	case "down":
+		return strings.HasSuffix(cause, "shut down")
+	case "connection", "file", "pipe": // "use of closed network connection"
+		return slices.Contains(words, "closed")
+	}
+	return false
+}
+
 // StartError is why a start failed, as its launcher saw it. [Service.Start] and
 // [Service.Restart] return it, and [Service.Run] for a PrivilegedAction that
 // failed.
@@ -67,6 +127,9 @@ type StartError struct {
 	PID      int    // of the daemon that failed; 0: it never came to be
 	Stderr   []byte // what it wrote to standard error, the first 64 KiB
 	ExitCode int    // of the LSB's: 1 failed, 4 not permitted, 6 not configured
+
+	status int  // the exit status of a daemon that ended without a report, if known
+	atCall bool // it had reached the call that makes it a daemon
 }
 
 // Error is the reason, without Stderr.
@@ -89,10 +152,8 @@ func (e *RunningError) Error() string {
 }
 
 // ErrNotRunning says that no process holds the pidfile. [Service.Stop] and
-// [Service.Reload] return it. The text is pydaemonize's.
-//
-//lint:ignore ST1005 a sentence, for people
-var ErrNotRunning = errors.New("Could not find PID file to stop. Is the process running?")
+// [Service.Reload] return it.
+var ErrNotRunning = errors.New("daemonize: the daemon is not running")
 
 // transientError is an error that may pass in moments: perhaps somebody just
 // moved.
@@ -105,7 +166,7 @@ func isTransient(err error) bool {
 	return errors.As(err, &transient)
 }
 
-func isRunning(err error) bool {
+func isRunningError(err error) bool {
 	running := (*RunningError)(nil)
 	return errors.As(err, &running)
 }
@@ -119,6 +180,11 @@ type configError struct{ err error }
 func (e *configError) Error() string { return e.err.Error() }
 
 func (e *configError) Unwrap() error { return e.err }
+
+// badConfig is the error for a value that cannot be used.
+func badConfig(format string, args ...any) error {
+	return &configError{fmt.Errorf("daemonize: "+format, args...)}
+}
 
 // unwritable is true if a directory, a file system or a quota refuses files.
 func unwritable(err error) bool {

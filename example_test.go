@@ -79,7 +79,7 @@ func ExampleService_Run() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := s.Run(); err != nil {
+	if err := s.Run(context.Background()); err != nil {
 		os.Exit(1) // it has said why
 	}
 }

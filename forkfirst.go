@@ -35,6 +35,8 @@ func declineStart(err error) error {
 	if !forkedFirst() || detached.Load() || !declined.CompareAndSwap(false, true) {
 		return err
 	}
+	unix.Close(boot.report + forkedReadEnd)
+	unix.Close(boot.report + forkedWriteEnd)
 	s := &starter{report: pollable(boot.report, "report"), onLauncherGone: func() { _ = unix.Kill(os.Getpid(), unix.SIGTERM) }}
 	_ = writeFrame(s.report, frame{kind: frameNotDaemon})
 	go s.watch()
@@ -61,7 +63,27 @@ func (s *starter) stageForkedFirst(how string) string {
 	return s.name + ": " + died(os.Getpid(), how)
 }
 
-// refuseForkedFirst prints the error: standard error still is the caller's.
+// What package forkfirst opens behind the report: a pipe for standard error,
+// whose other end the launcher shows.
+const (
+	forkedReadEnd  = 1
+	forkedWriteEnd = 2
+)
+
+// pipeForkedFirst takes the terminal's standard error, which children would keep
+// for ever, from the daemon, unless noclose or the program itself says otherwise.
+func (s *starter) pipeForkedFirst() (*os.File, error) {
+	pipe := pollable(boot.report+forkedReadEnd, "standard error")
+	end := writeEnd(os.NewFile(uintptr(boot.report+forkedWriteEnd), "standard error"))
+	defer end.Close()
+	if s.noclose {
+		pipe.Close()
+		return nil, nil
+	}
+	return pipe, s.stdio.put(end, 2)
+}
+
+// refuseForkedFirst prints the error: the launcher shows it.
 func (s *starter) refuseForkedFirst(err error) {
 	s.onVerdict()
 	fmt.Fprintln(os.Stderr, message(s.name, err))

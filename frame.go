@@ -13,9 +13,9 @@ import (
 // the verdict. cdaemon.c writes the same frames before Go has started; the
 // launcher in forkfirst/forkfirst.c reads them.
 const (
-	frameBooted    = 'b' // num: the daemon's pid
+	frameBooted    = 'b' // num: the daemon's pid; code: 1 if the launcher's child ends as the daemon does
 	frameBootError = 'f' // code: the call, num: errno; there is no daemon
-	frameStage     = 's' // text: how far the start has come; to the launcher in C, what it prints of a death
+	frameStage     = 's' // text: how far the start has come; to the launcher in C, what it prints of a death, and code 1 if it is to end with the daemon's status
 	frameNotDaemon = 'o' // to the launcher in C: the process is no daemon, and prints its own errors
 	frameReady     = 'r' // verdict: ready
 	frameFailed    = 'e' // verdict: text is why, code the exit code; to the launcher in C without text

@@ -29,6 +29,8 @@ type evidence struct {
 	pid   int // of the daemon, if it is known
 	// named is false while the daemon is starting: it writes its pid late.
 	named bool
+	// owner is the uid that the pidfile belongs to, or the companion where it is gone.
+	owner int
 }
 
 // look says what the files of the daemon prove now. A transientError may pass: a
@@ -43,13 +45,13 @@ func look(path string) (evidence, error) {
 		return unknown, err
 	}
 	defer f.Close() // nil is allowed
-	locker, err := lookAtCompanion(path)
+	locker, owner, err := lookAtCompanion(path)
 	if err != nil {
 		return unknown, err
 	}
 	if f == nil {
 		if locker != 0 { // somebody removed the pidfile under the daemon
-			return evidence{Running, locker, true}, nil
+			return evidence{Running, locker, true, owner}, nil
 		}
 		return evidence{state: Stopped}, nil
 	}
@@ -57,13 +59,18 @@ func look(path string) (evidence, error) {
 	if err != nil {
 		return unknown, err
 	}
+	info, err := f.Stat()
+	if err != nil {
+		return unknown, err
+	}
+	owner = ownerOf(info)
 	pid, named := readPID(f)
 	switch {
 	case locker != 0 && named && pid != locker:
 		return unknown, errForeignHolder(path, fmt.Sprintf("names process %d, but process %d holds %s: "+
 			"look which of them is the daemon, and end it by hand", pid, locker, companionPath(path)))
 	case locker != 0:
-		return evidence{Running, locker, named || !held}, nil
+		return evidence{Running, locker, named || !held, owner}, nil
 	case !held:
 		return evidence{state: Dead}, nil
 	case !named:
@@ -72,7 +79,7 @@ func look(path string) (evidence, error) {
 	if err := holdsPidfile(pid, f); err != nil {
 		return unknown, err
 	}
-	return evidence{Running, pid, true}, nil
+	return evidence{Running, pid, true, owner}, nil
 }
 
 // untilSettled repeats what may fail for a moment, up to the deadline.
@@ -138,6 +145,7 @@ type holder struct {
 	pid   int
 	path  string // of the pidfile
 	pidfd int    // -1 where there is none
+	owner int    // the uid that the files belong to
 }
 
 // findHolder proves who the daemon is: it asks, takes hold of that process, and
@@ -159,7 +167,7 @@ func tryHolder(path string) (*holder, error) {
 	case e.pid == 1:
 		return nil, fmt.Errorf("the daemon is PID 1, the init of its container: stop the container instead")
 	}
-	h := &holder{pid: e.pid, path: path, pidfd: -1}
+	h := &holder{pid: e.pid, path: path, pidfd: -1, owner: e.owner}
 	h.pidfd, err = pidfdOpen(h.pid)
 	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) { // nobody, or a thread
 		err = errRaced
@@ -191,14 +199,24 @@ func (h *holder) close() {
 
 // signal sends one to the daemon. A pidfd stays with its process; without
 // one, the check comes right before kill(2). ErrNotRunning: it is gone.
+//
+// For the files of another user root sends the signal as that user: he can have a
+// process of root's, or of a third user's, lock a file of his.
 func (h *holder) signal(sig syscall.Signal) error {
+	send := func() error {
+		switch {
+		case h.pidfd >= 0:
+			return pidfdSignal(h.pidfd, sig)
+		case h.verify() != nil:
+			return unix.ESRCH
+		}
+		return unix.Kill(h.pid, sig)
+	}
 	var err error
-	if h.pidfd >= 0 {
-		err = pidfdSignal(h.pidfd, sig)
-	} else if h.verify() != nil {
-		err = unix.ESRCH
+	if os.Geteuid() == 0 && h.owner != 0 {
+		err = asUser(h.owner, send)
 	} else {
-		err = unix.Kill(h.pid, sig)
+		err = send()
 	}
 	if err == unix.ESRCH {
 		return ErrNotRunning
@@ -233,60 +251,69 @@ func (h *holder) gone(deadline time.Time) bool {
 // killTimeout is how long a process may take to die of SIGKILL.
 const killTimeout = 2 * time.Second
 
+// ending is what stopHolder has done.
+type ending struct {
+	pid     int  // of the daemon that has ended; 0: there was none
+	killed  bool // with SIGKILL: it outlived the time after SIGTERM
+	removed bool // there was none, but the pidfile of one that had died; it is gone
+}
+
 // stopHolder ends the daemon that holds the pidfile at path: SIGTERM, timeout, SIGKILL.
 // ErrNotRunning if there is none; a stale pidfile goes in any case, and with it
 // the files beside it that are empty.
-func stopHolder(path string, timeout time.Duration, beside ...string) error {
+func stopHolder(path string, timeout time.Duration, beside ...string) (done ending, err error) {
 	deadline := time.Now().Add(timeout)
 	h, err := findHolder(path, deadline)
 	if errors.Is(err, ErrNotRunning) {
-		tidy(path, beside)
+		done.removed = tidy(path, beside)
 	}
 	if err != nil {
-		return err
+		return done, err
 	}
 	defer h.close()
-	if err := h.end(deadline); err != nil && !errors.Is(err, ErrNotRunning) {
-		return err
+	done.pid = h.pid
+	if done.killed, err = h.end(deadline); err != nil && !errors.Is(err, ErrNotRunning) {
+		return done, err
 	}
 	tidy(path, beside)
-	return nil
+	return done, nil
 }
 
-func (h *holder) end(deadline time.Time) error {
+// end is true if it took SIGKILL.
+func (h *holder) end(deadline time.Time) (killed bool, err error) {
 	if err := h.signal(unix.SIGTERM); err != nil {
-		return err
+		return false, err
 	}
 	_ = h.signal(unix.SIGCONT) // a stopped process does not see SIGTERM
 	if h.gone(deadline) {
-		return nil
+		return false, nil
 	}
 	if err := h.signal(unix.SIGKILL); err != nil {
-		return err
+		return false, err // ErrNotRunning: it has just ended by itself
 	}
 	if !h.gone(time.Now().Add(killTimeout)) {
-		return fmt.Errorf("pid %d is still there after SIGKILL: see its state in /proc/%d/stat (D: it waits for a device)", h.pid, h.pid)
+		return true, fmt.Errorf("pid %d is still there after SIGKILL: see its state in /proc/%d/stat (D: it waits for a device)", h.pid, h.pid)
 	}
-	return nil
+	return true, nil
 }
 
 // tidy removes the files of a daemon that has ended. It locks the pidfile for that
 // moment.
-func tidy(path string, beside []string) {
+func tidy(path string, beside []string) (removed bool) {
 	flags := os.O_RDONLY
 	if _, err := os.Lstat(companionPath(path)); err == nil {
 		flags |= os.O_CREATE // somebody removed the pidfile: the lock is needed all the same
 	}
 	f, err := openPidfile(path, flags)
 	if err != nil {
-		return
+		return false
 	}
 	defer f.Close()
 	if free, err := flock(f, unix.LOCK_EX); err != nil || !free || !isAt(f, path) {
-		return
+		return false
 	}
-	if locker, err := lookAtCompanion(path); err != nil || locker != 0 {
-		return // a daemon whose pidfile somebody removed, and made anew
+	if locker, _, err := lookAtCompanion(path); err != nil || locker != 0 {
+		return false // a daemon whose pidfile somebody removed, and made anew
 	}
 	removeIf(companionPath(path), func(f *os.File) bool {
 		pid, err := recordLockHolder(f) // another daemon's, if somebody renamed it
@@ -298,7 +325,7 @@ func tidy(path string, beside []string) {
 			return err == nil && info.Size() == 0
 		})
 	}
-	_ = os.Remove(path)
+	return os.Remove(path) == nil
 }
 
 // removeIf removes a file that passes the checks of a pidfile, if may says so.

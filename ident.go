@@ -13,8 +13,11 @@ import (
 
 // message is how people see an error: after the program's name.
 func message(name string, err error) string {
-	return name + ": " + strings.TrimPrefix(err.Error(), "daemonize: ")
+	return name + ": " + withoutPrefix(err)
 }
+
+// withoutPrefix is an error's text where something else says who speaks.
+func withoutPrefix(err error) string { return strings.TrimPrefix(err.Error(), "daemonize: ") }
 
 // programName is what messages are signed with.
 func programName() string {
@@ -44,10 +47,11 @@ func defaultIdent() string {
 }
 
 // oneLine makes text fit for a line of a terminal: control characters, with
-// which it could do more than be seen, become spaces.
+// which it could do more than be seen, and what orders or hides text, such as
+// bidirectional marks, become spaces.
 func oneLine(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == unicode.ReplacementChar {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar {
 			return ' '
 		}
 		return r

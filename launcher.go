@@ -7,10 +7,11 @@ package daemonize
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,62 +29,64 @@ func mayLaunch() error {
 		return errors.New("daemonize: this is PID 1, the init of a container, which ends when it ends: stay in the foreground (the command run)")
 	case secureMode():
 		return &fs.PathError{Op: "daemonize", Path: "set-user-ID or set-group-ID program, or one with file capabilities, see getcap(8) (its caller could choose what becomes a daemon: start it as that user instead, or as root with PrivilegedAction)", Err: unix.EPERM}
+	case forkedFirst(): // it has been run once, and that is enough
+		return checkBuildMode()
 	}
-	return nil
+	if err := checkBuildMode(); err != nil {
+		return err
+	}
+	return checkExecutable()
 }
 
 // launch starts the copy of this program that becomes the daemon and waits
-// for its verdict; nil means that it is ready. watch hears how far it has come.
-func launch(noclose bool, watch func(stage string)) error {
+// for its verdict; nil means that it is ready. said is then what it wrote to
+// standard error from the call on. watch hears how far it has come. A limit of 0 is
+// none.
+func launch(noclose bool, limit time.Duration, watch func(stage string)) (said []byte, err error) {
 	if err := mayLaunch(); err != nil {
-		return err
+		return nil, err
 	}
 	report, theirs, err := reportPair()
 	if err != nil {
-		return fmt.Errorf("daemonize: start: %w", err)
+		return nil, fmt.Errorf("daemonize: start: %w", err)
 	}
-	defer report.Close()
+	defer report.Close() // last: then the daemon reads its standard error's pipe itself
 	defer theirs.Close()
-	if noclose {
-		if err := sendStdio(report); err != nil {
-			return fmt.Errorf("daemonize: start: %w", err)
-		}
-	}
 	stderr, theirStderr, err := os.Pipe()
 	if err != nil {
-		return fmt.Errorf("daemonize: start: %w", err)
+		return nil, fmt.Errorf("daemonize: start: %w", err)
 	}
 	defer stderr.Close()
+	theirStderr = writeEnd(theirStderr)
 	defer theirStderr.Close()
 	null, err := openNull()
 	if err != nil {
-		return fmt.Errorf("daemonize: start: %w", err)
+		return nil, fmt.Errorf("daemonize: start: %w", err)
 	}
 	defer null.Close()
-	// The daemon must not have what we were started with.
-	if err := setCloseOnExec(); err != nil {
-		return fmt.Errorf("daemonize: start: cannot keep our descriptors from the daemon: %w", err)
-	}
 	exe, err := executable()
 	if err != nil {
-		return fmt.Errorf("daemonize: start: cannot find this program to run it again: %w", err)
+		return nil, fmt.Errorf("daemonize: start: cannot find this program to run it again: %w", err)
 	}
+	// The daemon must not have what we were started with.
+	restore, err := setCloseOnExec()
+	if err != nil {
+		return nil, fmt.Errorf("daemonize: start: cannot keep our descriptors from the daemon: %w", err)
+	}
+	defer restore()
+	dir := originDir()
 	child, err := os.StartProcess(exe, origin.args, &os.ProcAttr{
-		Dir: originDir(),
+		Dir: dir,
 		// Position 3 is the descriptor that the marker names.
 		Env:   append(slices.Clip(origin.env), fmt.Sprintf("%s=%d:%d", marker, os.Getpid(), 3)),
 		Files: []*os.File{null, null, theirStderr, theirs},
 	})
 	if err != nil {
-		hint := "is /proc mounted, and the number of processes below ulimit -u?"
-		if errors.Is(err, unix.EACCES) {
-			hint = "is its file system mounted noexec?"
-		}
-		return fmt.Errorf("daemonize: start: cannot run this program again (%s): %w", hint, err)
+		return nil, fmt.Errorf("daemonize: start: cannot run this program again%s: %w", execHint(dir, err), err)
 	}
 	theirs.Close()
 	theirStderr.Close()
-	return await(report, stderr, child, watch)
+	return await(report, stderr, noclose, child, limit, watch)
 }
 
 // originDir is the directory to start the copy in: "" where it is ours.
@@ -92,6 +95,53 @@ func originDir() string {
 		return ""
 	}
 	return origin.dir
+}
+
+// execHint says in brackets why fork(2), chdir(2) to dir or execve(2) perhaps failed.
+func execHint(dir string, err error) string {
+	switch {
+	case dir != "" && unix.Access(dir, unix.X_OK) != nil:
+		return fmt.Sprintf(" in %s, where it was started and main left (that directory is gone, or this user may not enter it: start it from another one)", dir)
+	case errors.Is(err, unix.EAGAIN):
+		return " (" + processLimit + ")"
+	case errors.Is(err, unix.ENOMEM):
+		return " (memory is short)"
+	case errors.Is(err, unix.E2BIG):
+		return " (its arguments and environment leave no space for the variable " + marker + ", see execve(2): pass less)"
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
+		return " (is /proc mounted?)"
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		return " (may this user execute the file, and is its file system mounted without noexec?)"
+	}
+	return ""
+}
+
+const processLimit = "the limit of processes is reached (RLIMIT_NPROC, see ulimit -u; or the control group's pids.max)"
+
+// setCloseOnExec marks every descriptor but the standard ones. restore undoes it, for a
+// program that goes on: it may have others to run.
+func setCloseOnExec() (restore func(), err error) {
+	fds, err := ownDescriptors()
+	if err != nil {
+		return nil, err
+	}
+	marked := map[int]unix.Stat_t{}
+	for _, fd := range fds {
+		var st unix.Stat_t
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err == nil && flags&unix.FD_CLOEXEC == 0 && unix.Fstat(fd, &st) == nil {
+			marked[fd] = st
+		}
+	}
+	closeOnExec(fds)
+	return func() {
+		for fd, st := range marked { // unless its number is another file's by now
+			var now unix.Stat_t
+			if unix.Fstat(fd, &now) == nil && now.Dev == st.Dev && now.Ino == st.Ino {
+				_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
+			}
+		}
+	}, nil
 }
 
 // reportPair makes the two ends: the launcher's, and the one that the copy
@@ -106,32 +156,54 @@ func reportPair() (ours, theirs *os.File, err error) {
 }
 
 // await is the launcher's wait for the verdict. A nil error means ready.
-func await(report, stderr *os.File, child *os.Process, watch func(stage string)) error {
-	text := make(chan []byte, 1)
-	go func() { text <- readCapped(stderr, 64<<10) }()
-
+func await(report, stderr *os.File, noclose bool, child *os.Process, limit time.Duration, watch func(stage string)) (said []byte, err error) {
+	text, err := newCapture(stderr)
+	if err != nil {
+		return nil, fmt.Errorf("daemonize: start: %w", err)
+	}
+	if limit > 0 {
+		_ = report.SetReadDeadline(time.Now().Add(limit + killDelay))
+	}
 	failed := &StartError{ExitCode: exitFailed}
 	var stage string
+	staying := false // child ends as the daemon does
 	for {
 		f, err := readFrame(report)
 		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			failed.Reason = tooLate(failed.PID, limit, stage)
+			if err := killLate(report, child, failed.PID, staying); err != nil {
+				failed.Reason += fmt.Sprintf("; it could not be killed: %v", err)
+			} else {
+				failed.Reason += ", and was killed"
+			}
 		case err != nil:
 			// Nobody has the other end any more.
-			failed.Reason = ended(failed.PID, stage, child)
+			state := stateOf(child)
+			if staying && state != nil {
+				failed.status, failed.atCall = state.ExitCode(), stage != ""
+			}
+			failed.Reason = ended(failed.PID, stage, state, staying)
 		case f.kind == frameBooted:
-			failed.PID = int(f.num)
+			failed.PID, staying = int(f.num), f.code == 1
 			continue
 		case f.kind == frameStage:
+			if stage == "" {
+				// It waits for this: what it wrote up to here, main has printed
+				// in this process, too.
+				text.divide()
+				_ = sendStdio(report, stderr, noclose) // if not, it says what it has not got
+			}
 			stage = f.text
 			watch(stage)
 			continue
 		case f.kind == frameReady:
-			_, _ = child.Wait() // it has forked and is gone: no zombie stays in the caller
+			leave(child)
 			detached.Store(true)
-			return nil
+			return text.now(), nil
 		case f.kind == frameRunning:
-			_, _ = child.Wait()
-			return &RunningError{Pidfile: f.text, PID: int(f.num)}
+			leave(child)
+			return nil, &RunningError{Pidfile: f.text, PID: int(f.num)}
 		case f.kind == frameBootError:
 			failed.Reason = bootError(f)
 		case f.kind == frameFailed && f.code != exitDone:
@@ -141,31 +213,102 @@ func await(report, stderr *os.File, child *os.Process, watch func(stage string))
 		}
 		break
 	}
-	_, _ = child.Wait()
-	// A child of the daemon may have its standard error still: take what is
-	// there, not what may come.
-	_ = stderr.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
-	failed.Stderr = <-text
-	return failed
+	leave(child)
+	failed.Stderr = text.all()
+	if kept := keptFromDaemon(); len(kept) > 0 && failed.PID != 0 {
+		failed.Reason += "\n" + adviceOn(kept)
+	}
+	return nil, failed
+}
+
+// leave ends the process that we started, which waits for the daemon. From here on
+// the daemon is a child of init, or of another subreaper.
+func leave(child *os.Process) {
+	_ = child.Kill()
+	_, _ = child.Wait() // no zombie stays in the caller
+}
+
+// stateOf is how the process that we started has ended, nil if it has not: a daemon may
+// close its report and live.
+func stateOf(child *os.Process) *os.ProcessState {
+	late := time.AfterFunc(time.Second, func() { _ = child.Kill() })
+	state, err := child.Wait()
+	if err != nil || !late.Stop() {
+		return nil
+	}
+	return state
 }
 
 // ended says of a daemon that left without a verdict how far it came.
-func ended(pid int, stage string, child *os.Process) string {
+func ended(pid int, stage string, state *os.ProcessState, staying bool) string {
+	how := ""
+	if state != nil && (staying || pid == 0) {
+		how = ": " + state.String()
+	}
 	switch {
 	case pid == 0:
-		how := "unknown"
-		if state, err := child.Wait(); err == nil {
-			how = state.String()
-		}
-		return fmt.Sprintf("the copy of this program that was to become the daemon ended before it could: %s", how)
+		return "the copy of this program that was to become the daemon ended before it could" + how
 	case stage == "":
-		return fmt.Sprintf("the daemon (pid %d) ended before it reached the call that makes it one: main returned, exited or panicked first", pid)
+		return fmt.Sprintf("the daemon (pid %d) ended before it reached the call that makes it one: main returned, exited or panicked first%s", pid, how)
 	}
-	return died(pid, stage)
+	return died(pid, stage) + how
 }
 
 func died(pid int, stage string) string {
 	return fmt.Sprintf("the daemon (pid %d) died before it was ready, %s", pid, stage)
+}
+
+// killDelay is what a daemon has after its time limit to end itself, and to remove its
+// pidfile.
+const killDelay = 500 * time.Millisecond
+
+// tooLate says how far a daemon came within its time limit.
+func tooLate(pid int, limit time.Duration, stage string) string {
+	if stage == "" {
+		stage = "before it reached the call that makes it one"
+	}
+	return fmt.Sprintf("the daemon (pid %d) was not ready within %s (StartTimeout): it was last seen %s", pid, limit, stage)
+}
+
+// killLate kills a daemon that has not ended by itself. Its pid is still its own if,
+// after we have taken hold of a process, that of the report's other end has not ended,
+// nor has our child, which waits for it.
+func killLate(report *os.File, child *os.Process, pid int, staying bool) error {
+	if pid == 0 {
+		return child.Kill()
+	}
+	daemon, err := os.FindProcess(pid) // by a pidfd where there are any
+	if err != nil {
+		return err
+	}
+	defer daemon.Release()
+	switch {
+	case !isOpen(report):
+		return nil // it has ended
+	case staying && !isRunning(child):
+		return errors.New("the process that waits for it has been ended, so nothing proves that its pid is still its own")
+	}
+	if err := daemon.Kill(); err != nil {
+		return err
+	}
+	if staying {
+		stateOf(child) // it ends next
+	}
+	return nil
+}
+
+// isOpen is true while somebody has the report's other end.
+func isOpen(report *os.File) bool {
+	conn, err := report.SyscallConn()
+	if err != nil {
+		return false
+	}
+	fds := []unix.PollFd{{Events: unix.POLLIN}}
+	_ = conn.Control(func(fd uintptr) {
+		fds[0].Fd = int32(fd)
+		_, err = unix.Poll(fds, 0)
+	})
+	return err == nil && fds[0].Revents&unix.POLLHUP == 0
 }
 
 // bootError says which system call failed before Go.
@@ -184,16 +327,92 @@ func bootError(f frame) string {
 		what = "execve(2) of this program after daemon(3)"
 	}
 	if err == unix.EAGAIN {
-		return fmt.Sprintf("%s: %v: the limit of processes is reached (RLIMIT_NPROC, see ulimit -u; or the control group's pids.max)", what, err)
+		return fmt.Sprintf("%s: %v: %s", what, err, processLimit)
 	}
 	return fmt.Sprintf("%s: %v", what, err)
 }
 
-// readCapped reads to the end or to the deadline, and keeps the first part.
-func readCapped(r io.Reader, most int) []byte {
-	head, _ := io.ReadAll(io.LimitReader(r, int64(most)))
-	if n, _ := io.Copy(io.Discard, r); n > 0 {
-		head = fmt.Appendf(head, "\n[%d more bytes]\n", n)
+// capture reads the daemon's standard error in a goroutine of its own, and keeps the
+// first part.
+type capture struct {
+	file   *os.File
+	conn   syscall.RawConn
+	ended  chan struct{}
+	enough atomic.Bool // even if there always is more
+
+	mu     sync.Mutex // guards the rest
+	before []byte     // what was written before divide
+	head   []byte     // and since
+	more   int        // bytes beyond head
+	buf    []byte
+}
+
+// captureLimit bounds what is kept.
+const captureLimit = 64 << 10
+
+func newCapture(file *os.File) (*capture, error) {
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return nil, err
 	}
-	return head
+	c := &capture{file: file, conn: conn, ended: make(chan struct{}), buf: make([]byte, 8<<10)}
+	go func() {
+		defer close(c.ended)
+		_ = c.conn.Read(func(fd uintptr) bool {
+			err := c.read(fd)
+			for err == nil && !c.enough.Load() {
+				err = c.read(fd)
+			}
+			return err != unix.EAGAIN
+		})
+	}()
+	return c, nil
+}
+
+// read is readNow.
+func (c *capture) read(fd uintptr) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return readNow(int(fd), func() []byte { return c.buf }, func(n int) {
+		kept := min(n, captureLimit-len(c.head))
+		c.head = append(c.head, c.buf[:kept]...)
+		c.more += n - kept
+	})
+}
+
+// text is what was written since divide. The caller holds mu.
+func (c *capture) text() []byte {
+	if c.more > 0 {
+		return fmt.Appendf(c.head, "\n[%d more bytes]\n", c.more)
+	}
+	return c.head
+}
+
+// divide reads what is there, and forgets it unless the start fails.
+func (c *capture) divide() {
+	_ = c.conn.Control(func(fd uintptr) { _ = c.read(fd) })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.before, c.head, c.more = c.text(), nil, 0
+}
+
+// now reads what is there and returns what was written since divide.
+func (c *capture) now() []byte {
+	_ = c.conn.Control(func(fd uintptr) { _ = c.read(fd) })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.text()
+}
+
+// all returns everything. A child of the daemon may have its standard error
+// still: it takes what is there, not what may come.
+func (c *capture) all() []byte {
+	const wait = 200 * time.Millisecond
+	_ = c.file.SetReadDeadline(time.Now().Add(wait))
+	late := time.AfterFunc(wait, func() { c.enough.Store(true) })
+	defer late.Stop()
+	<-c.ended
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append(c.before, c.text()...)
 }

@@ -2,9 +2,10 @@
 
 package daemonize
 
-// The rooms of the library, and what keeps them apart.
+// The layers of the library, and what keeps them apart: see docs/design.md, section "Layers".
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -14,42 +15,76 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/madhadron/daemonize/internal/testbed"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// rooms are the files by what they are for, and floors the rooms' heights:
-// calls go down only, and rooms of one floor do not call each other.
-var rooms = map[string]string{
-	"service":  "service config command lifecycle run crash systemd systemd_linux systemd_other progress",
-	"daemon":   "daemon launcher forkfirst",
-	"pidfile":  "pidfile companion holder pidfile_linux pidfile_other status",
-	"privs":    "privs privs_linux privs_other",
-	"syslog":   "syslog syslog_slog syslog_queue",
-	"boot":     "boot",
-	"accounts": "accounts",
-	"ground":   "frame stdio ident errors os os_linux os_other os_freebsd failpoint failpoint_tagged",
-	"halves": "daemon_cgo daemon_nocgo daemon_nocgo_linux daemon_nocgo_other accounts_cgo accounts_nocgo accounts_files " +
-		"syslog_cgo syslog_nocgo privs_cgo privs_nocgo privs_other_cgo accounts_nocgo_darwin",
-	"": "doc seam",
+// layers are the files of the library, highest layer first. A file may use what is declared in
+// its own group of files and in lower layers; groups of one layer do not use each other.
+var layers = []map[string]string{
+	{"service": "service config command lifecycle goroutine output run systemd systemd_linux systemd_other crash progress"},
+	{
+		"daemon": "daemon launcher kept forkfirst",
+		"privs":  "privs privs_linux privs_other",
+	},
+	{
+		"boot":     "boot",
+		"pidfile":  "pidfile companion holder pidfile_linux pidfile_other status",
+		"accounts": "accounts",
+		"syslog":   "syslog syslog_slog syslog_queue",
+	},
+	{
+		"boot's backends":     "daemon_cgo daemon_nocgo daemon_nocgo_linux daemon_nocgo_other",
+		"accounts's backends": "accounts_cgo accounts_nocgo accounts_nocgo_darwin accounts_files",
+		"privs's backends":    "privs_cgo privs_nocgo privs_other_cgo",
+		"syslog's backends":   "syslog_cgo syslog_nocgo",
+	},
+	{"base": "frame stdio ident errors os os_linux os_other os_freebsd failpoint failpoint_tagged"},
 }
 
-var floors = map[string]int{"service": 4, "daemon": 3, "pidfile": 2, "privs": 3, "accounts": 2, "syslog": 2, "boot": 2, "halves": 1, "ground": 0}
+// serves says whose types and constants backends may use although they lie below: a backend takes
+// and returns them. Functions and variables it may not.
+var serves = map[string]string{
+	"boot's backends": "boot", "accounts's backends": "accounts", "privs's backends": "privs", "syslog's backends": "syslog",
+}
 
-func room(file string) (string, bool) {
-	for name, files := range rooms {
-		if slices.Contains(strings.Fields(files), strings.TrimSuffix(file, ".go")) {
-			return name, true
+// outside are files without a layer: documentation, and the comparison of the backends.
+const outside = "doc seam"
+
+// upward are uses of a higher layer that are known: "file.go: name".
+var upward = []string{
+	"daemon_nocgo.go: origin",
+	"ident.go: maxIdent",
+	"privs_other_cgo.go: cString", "privs_other_cgo.go: setGroups",
+}
+
+// place is where something is declared: its group, how deep its layer lies, and whether it is a
+// type or a constant.
+type place struct {
+	group string
+	depth int
+	fixed bool
+}
+
+func placeOf(file string) (place, bool) {
+	name := strings.TrimSuffix(file, ".go")
+	for depth, groups := range layers {
+		for group, files := range groups {
+			if slices.Contains(strings.Fields(files), name) {
+				return place{group: group, depth: depth}, true
+			}
 		}
 	}
-	return "", false
+	return place{}, false
 }
 
-func TestCallsGoDownAndFewPrintOrExit(t *testing.T) {
+// sources are the library's own files.
+func sources(t *testing.T) map[string]*ast.File {
+	t.Helper()
 	names, err := filepath.Glob("*.go")
 	require.NoError(t, err)
 	files := map[string]*ast.File{}
-	functions := map[string][]string{} // to the rooms that have one of that name: both halves do
 	for _, name := range names {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
@@ -57,19 +92,77 @@ func TestCallsGoDownAndFewPrintOrExit(t *testing.T) {
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 		require.NoError(t, err)
 		files[name] = f
-		in, ok := room(name)
-		require.True(t, ok, "%s is in no room: see rooms above, and section 5 of the design", name)
-		for _, d := range f.Decls {
-			if d, ok := d.(*ast.FuncDecl); ok && d.Recv == nil && d.Name.Name != "init" {
-				functions[d.Name.Name] = append(functions[d.Name.Name], in)
+	}
+	require.Greater(t, len(files), 20)
+	return files
+}
+
+// declared are the functions, types, constants and variables of a file, and whether they are
+// types or constants.
+func declared(f *ast.File) map[string]bool {
+	names := map[string]bool{}
+	for _, d := range f.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			if d.Recv == nil && d.Name.Name != "init" {
+				names[d.Name.Name] = false
+			}
+		case *ast.GenDecl:
+			for _, s := range d.Specs {
+				switch s := s.(type) {
+				case *ast.TypeSpec:
+					names[s.Name.Name] = true
+				case *ast.ValueSpec:
+					for _, n := range s.Names {
+						names[n.Name] = d.Tok == token.CONST
+					}
+				}
 			}
 		}
 	}
-	require.Greater(t, len(files), 20)
+	return names
+}
 
-	var calls int
+func TestEachLayerUsesOnlyLowerOnes(t *testing.T) {
+	files := sources(t)
+	where := map[string][]place{} // several: each backend declares the same functions
 	for name, f := range files {
-		in, _ := room(name)
+		if slices.Contains(strings.Fields(outside), strings.TrimSuffix(name, ".go")) {
+			continue
+		}
+		in, ok := placeOf(name)
+		require.True(t, ok, `%s is in no layer: add it to the table in layers_test.go; docs/design.md, section "Layers", says which`, name)
+		for n, fixed := range declared(f) {
+			in.fixed = fixed
+			where[n] = append(where[n], in)
+		}
+	}
+	uses, known := 0, map[string]bool{}
+	for name, f := range files {
+		in, ok := placeOf(name)
+		if !ok {
+			continue
+		}
+		for _, use := range f.Unresolved { // what the file itself does not declare
+			for _, to := range where[use.Name] {
+				uses++
+				if to.group == in.group || to.depth > in.depth || to.fixed && serves[in.group] == to.group {
+					continue
+				}
+				which := fmt.Sprintf("%s: %s", name, use.Name)
+				known[which] = true
+				assert.Contains(t, upward, which, `%s, of layer %s, uses %s of layer %s: docs/design.md, section "Layers"`, name, in.group, use.Name, to.group)
+			}
+		}
+	}
+	assert.Greater(t, uses, 400, "it looks at something")
+	for _, which := range upward {
+		assert.True(t, known[which], "%s is no longer so: remove it from upward", which)
+	}
+}
+
+func TestFewFilesPrintExitOrImportC(t *testing.T) {
+	for name, f := range sources(t) {
 		for _, i := range f.Imports {
 			if i.Path.Value == `"C"` {
 				assert.True(t, strings.Contains(name, "_cgo"), `%s imports "C"`, name)
@@ -79,33 +172,24 @@ func TestCallsGoDownAndFewPrintOrExit(t *testing.T) {
 			assert.NotContains(t, []string{`"net"`, `"regexp"`}, i.Path.Value, name)
 		}
 		ast.Inspect(f, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.CallExpr:
-				called, ok := n.Fun.(*ast.Ident)
-				if !ok || in == "" || called.Obj != nil && called.Obj.Kind != ast.Fun { // a parameter, say
-					break
-				}
-				for _, to := range functions[called.Name] {
-					calls++
-					assert.True(t, to == in || floors[to] < floors[in], "%s, of %s, calls %s of %s: calls go down only", name, in, called.Name, to)
-				}
-			case *ast.SelectorExpr:
-				pkg, ok := n.X.(*ast.Ident)
-				if !ok {
-					break
-				}
-				what := pkg.Name + "." + n.Sel.Name
-				switch {
-				case what == "os.Exit":
-					assert.Contains(t, []string{"service.go", "command.go", "lifecycle.go", "run.go", "daemon.go", "daemon_nocgo.go"}, name, "%s exits", name)
-				case what == "os.Stdout", what == "os.Stderr", pkg.Name == "fmt" && strings.HasPrefix(n.Sel.Name, "Print"):
-					assert.Contains(t, []string{"service.go", "command.go", "daemon.go", "forkfirst.go", "progress.go", "daemon_nocgo.go"}, name, "%s prints (%s)", name, what)
-				}
+			s, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			pkg, ok := s.X.(*ast.Ident)
+			if !ok {
+				return true
+			}
+			what := pkg.Name + "." + s.Sel.Name
+			switch {
+			case what == "os.Exit":
+				assert.Contains(t, []string{"service.go", "command.go", "lifecycle.go", "run.go", "daemon.go", "daemon_nocgo.go"}, name, "%s exits", name)
+			case what == "os.Stdout", what == "os.Stderr", pkg.Name == "fmt" && strings.HasPrefix(s.Sel.Name, "Print"):
+				assert.Contains(t, []string{"service.go", "command.go", "daemon.go", "forkfirst.go", "output.go", "progress.go", "daemon_nocgo.go"}, name, "%s prints (%s)", name, what)
 			}
 			return true
 		})
 	}
-	assert.Greater(t, calls, 100, "it looks at something")
 }
 
 // TestEveryFileSaysWhatItIsFor: before its first declaration, in words that are
@@ -134,13 +218,16 @@ func TestEveryFileSaysWhatItIsFor(t *testing.T) {
 	}
 }
 
-// TestNothingNeedsTheWorkshop: what tests need is in the project.
-func TestNothingNeedsTheWorkshop(t *testing.T) {
-	names, err := filepath.Glob("*_test.go")
-	require.NoError(t, err)
-	for _, name := range names {
-		text, err := os.ReadFile(name)
+// TestTestsNeedNothingOutsideTheModule: what tests need is in the project.
+func TestTestsNeedNothingOutsideTheModule(t *testing.T) {
+	for _, pattern := range []string{"*_test.go", "test/*/*.go", "internal/*/*.go", "examples/*/*_test.go"} {
+		names, err := filepath.Glob(filepath.Join(testbed.Module(), pattern))
 		require.NoError(t, err)
-		assert.NotContains(t, string(text), ".."+"/shared", "%s: the project passes its tests alone", name)
+		require.NotEmpty(t, names, pattern)
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			require.NoError(t, err)
+			assert.NotContains(t, string(text), ".."+"/shared", "%s: the project passes its tests alone", name)
+		}
 	}
 }

@@ -5,13 +5,32 @@ package daemonize
 // Descriptors, alike on every system; os_linux.go and os_other.go have what differs.
 
 import (
+	"fmt"
 	"os"
+	"runtime/debug"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
 
 // setUserID is true in a set-user-ID or set-group-ID program.
 func setUserID() bool { return os.Getuid() != os.Geteuid() || os.Getgid() != os.Getegid() }
+
+// checkBuildMode refuses what is not a program of Go's that can be run again up to the
+// same call: its main is another's.
+func checkBuildMode() error {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return nil
+	}
+	for _, s := range info.Settings {
+		if s.Key == "-buildmode" && slices.Contains([]string{"c-shared", "c-archive", "plugin", "shared"}, s.Value) {
+			return fmt.Errorf("daemonize: start runs the program again, which code built with -buildmode=%s cannot: "+
+				"use the verb run under a supervisor, or build a program of its own with -buildmode=exe or pie", s.Value)
+		}
+	}
+	return nil
+}
 
 // pollable makes a socket a file whose calls Close interrupts, and which has deadlines.
 func pollable(fd int, name string) *os.File {

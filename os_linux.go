@@ -5,10 +5,14 @@ package daemonize
 // What Linux has of its own: /proc/self/exe, close_range(2), AT_SECURE.
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"math"
 	"os"
+	"reflect"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -23,23 +27,88 @@ func executable() (string, error) {
 	return "/proc/self/exe", nil
 }
 
-// setCloseOnExec marks every descriptor but the standard ones.
-func setCloseOnExec() error {
-	err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
-	if err == nil {
+// checkExecutable refuses to run another program than this one: /proc/self/exe is the
+// dynamic loader where that was given our path, and a host program where this is a plugin.
+// What /proc does not tell proves nothing.
+func checkExecutable() error {
+	exe, err := os.Readlink("/proc/self/exe")
+	if err != nil {
 		return nil
 	}
-	// Linux before 5.11, or a seccomp filter.
-	fds, err := os.ReadDir("/proc/self/fd")
+	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
-		return err
+		return nil
 	}
-	for _, e := range fds {
-		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
-			unix.CloseOnExec(fd)
+	here := uint64(reflect.ValueOf(checkExecutable).Pointer())
+	for line := range strings.Lines(string(maps)) {
+		from, rest, _ := strings.Cut(line, "-")
+		to, rest, _ := strings.Cut(rest, " ")
+		start, _ := strconv.ParseUint(from, 16, 64)
+		end, _ := strconv.ParseUint(to, 16, 64)
+		if here < start || here >= end {
+			continue
 		}
+		_, path, ok := strings.Cut(strings.TrimSuffix(rest, "\n"), "/")
+		path = "/" + path
+		// A packed program runs from memory, and maps escapes a newline.
+		if !ok || path == exe || strings.HasPrefix(path, "/memfd:") || strings.Contains(path, "\\") {
+			return nil
+		}
+		return fmt.Errorf("daemonize: start runs %s again, which /proc/self/exe names, but this code is in %s: "+
+			"start the program by its own path, not through the dynamic loader ld.so(8); a plugin can only use the verb run", exe, path)
 	}
 	return nil
+}
+
+// ownDescriptors lists those of this process but the standard ones.
+func ownDescriptors() ([]int, error) {
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return nil, err
+	}
+	var fds []int
+	for _, e := range names {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			fds = append(fds, fd)
+		}
+	}
+	return fds, nil
+}
+
+// closeOnExec marks the descriptors, and others that came meanwhile.
+func closeOnExec(fds []int) {
+	if unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return
+	}
+	for _, fd := range fds { // Linux before 5.11, or a seccomp filter
+		unix.CloseOnExec(fd)
+	}
+}
+
+// isLocked is true if this process holds a lock on what fd is open on: see proc(5)
+// on fdinfo.
+func isLocked(fd int) bool {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd))
+	return bytes.Contains(text, []byte("\nlock:"))
+}
+
+// sharesPort is true where others may listen on the socket's address as well.
+func sharesPort(fd int) bool {
+	shared, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT)
+	return err != nil || shared != 0
+}
+
+// pathOf is what the descriptor was opened as.
+func pathOf(fd int) string {
+	path, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+	return path
+}
+
+// isRunning is true as long as our child has not ended.
+func isRunning(child *os.Process) bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, child.Pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err == nil && info.Signo == 0
 }
 
 func socketpair() ([2]int, error) {

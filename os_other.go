@@ -27,6 +27,9 @@ var startedFrom = func() fs.FileInfo {
 	return info
 }()
 
+// checkExecutable cannot tell.
+func checkExecutable() error { return nil }
+
 // executable is what to run again: a path, which by now may lead to another program, and
 // on OpenBSD may be what a search of PATH finds.
 func executable() (string, error) {
@@ -41,55 +44,74 @@ func executable() (string, error) {
 	return path, err
 }
 
-// setCloseOnExec marks every descriptor but the standard ones. A limit may be a billion or
-// unlimited: it does not tell how many there are.
-func setCloseOnExec() error {
-	if closeRange() == nil {
-		return nil
-	}
+// ownDescriptors lists those of this process but the standard ones. A limit may be a
+// billion or unlimited: it does not tell how many there are.
+func ownDescriptors() ([]int, error) {
 	for _, dir := range []string{"/proc/self/fd", "/dev/fd"} { // Solaris and illumos, macOS
-		if closeListedOnExec(dir) {
-			return nil
+		if fds, all := listedDescriptors(dir); all {
+			return fds, nil
 		}
 	}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return os.NewSyscallError("getrlimit", err)
+		return nil, os.NewSyscallError("getrlimit", err)
 	}
 	const most = 1 << 20 // a fifth of a second
 	if uint64(limit.Cur) > most {
-		return fmt.Errorf("this system does not list descriptors, and the limit of %d is too high to try them all: ulimit -n %d", uint64(limit.Cur), most)
+		return nil, fmt.Errorf("this system does not list descriptors, and the limit of %d is too high "+
+			"to try them all: ulimit -n %d", uint64(limit.Cur), most)
 	}
+	var fds []int
 	for fd := 3; fd < int(limit.Cur); fd++ {
-		unix.CloseOnExec(fd)
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
+			fds = append(fds, fd)
+		}
 	}
-	return nil
+	return fds, nil
 }
 
-// closeRange is close_range(2) with CLOSE_RANGE_CLOEXEC, where there is one.
-var closeRange = func() error { return unix.ENOSYS }
-
-// closeListedOnExec marks what the directory lists. It is false if that is not all that
-// there are: on most BSDs /dev/fd has a fixed number of names.
-func closeListedOnExec(dir string) bool {
+// listedDescriptors are those that the directory lists. all is false if there are
+// others: on most BSDs /dev/fd has a fixed number of names.
+func listedDescriptors(dir string) (fds []int, all bool) {
 	probe, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 100)
 	if err != nil {
-		return false
+		return nil, false
 	}
 	defer unix.Close(probe)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return false
+		return nil, false
 	}
-	all := false
 	for _, e := range entries {
-		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
-			unix.CloseOnExec(fd)
-			all = all || fd == probe
+		fd, err := strconv.Atoi(e.Name())
+		switch {
+		case err != nil || fd <= 2:
+		case fd == probe:
+			all = true
+		default:
+			fds = append(fds, fd)
 		}
 	}
-	return all
+	return fds, all
 }
+
+// closeOnExec marks the descriptors.
+func closeOnExec(fds []int) {
+	for _, fd := range fds {
+		unix.CloseOnExec(fd)
+	}
+}
+
+// isLocked: these systems do not tell.
+func isLocked(int) bool { return false }
+
+// sharesPort: for these systems that is not known.
+func sharesPort(int) bool { return true }
+
+func pathOf(int) string { return "" }
+
+// isRunning: these systems tell only who waits for good.
+func isRunning(*os.Process) bool { return true }
 
 func socketpair() ([2]int, error) {
 	syscall.ForkLock.RLock()

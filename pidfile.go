@@ -262,9 +262,26 @@ func fileKind(path string) string {
 }
 
 // checkPidfile refuses what is no pidfile of ours, by the name of what it is.
+// Root may also look at what a user has in a directory of his own, where no third
+// party can write: see holder.signal for what root does with it.
 func checkPidfile(path string, info fs.FileInfo) error {
+	owner := os.Geteuid()
+	if uid := ownerOf(info); owner == 0 && uid != 0 {
+		dir, err := os.Stat(filepath.Dir(path))
+		if err == nil && ownerOf(dir) == uid && dir.Mode()&0o022 == 0 {
+			owner = uid
+		}
+	}
+	return checkFile(fileKind(path), path, info, owner)
+}
+
+func ownerOf(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
+
+// checkFile refuses what is no file that only root and one user can have put there and
+// write to.
+func checkFile(kind, path string, info fs.FileInfo, owner int) error {
 	refuse := func(what string) error {
-		return &configError{fmt.Errorf("%s %s is %s: refused; look who put it there, then remove it", fileKind(path), path, what)}
+		return &configError{fmt.Errorf("%s %s is %s: refused; look who put it there, then remove it", kind, path, what)}
 	}
 	switch mode := info.Mode(); {
 	case mode&fs.ModeSymlink != 0:
@@ -284,7 +301,7 @@ func checkPidfile(path string, info fs.FileInfo) error {
 	switch {
 	case st.Nlink > 1:
 		return refuse(fmt.Sprintf("one of %d links to the same file", st.Nlink))
-	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
+	case st.Uid != 0 && int(st.Uid) != owner:
 		return refuse(fmt.Sprintf("owned by uid %d, neither root nor us", st.Uid))
 	}
 	return nil

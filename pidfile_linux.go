@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -33,6 +34,22 @@ func pidfdOpen(pid int) (int, error) {
 
 func pidfdSignal(pidfd int, sig syscall.Signal) error {
 	return unix.PidfdSendSignal(pidfd, sig, nil, 0)
+}
+
+// asUser calls f as that user, in this thread alone, which is what unix.Setresuid
+// changes. The kernel then decides whom the
+// user may signal.
+func asUser(uid int, f func() error) error {
+	runtime.LockOSThread()
+	if err := unix.Setresuid(uid, uid, 0); err != nil {
+		runtime.UnlockOSThread()
+		return os.NewSyscallError("setresuid", err)
+	}
+	err := f()
+	if unix.Setresuid(0, 0, 0) == nil {
+		runtime.UnlockOSThread() // else the thread ends with the goroutine
+	}
+	return err
 }
 
 // pidfdWait is true once the process has ended.

@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestWithoutPidfdTheProofComesBeforeTheKill: the pid in a file that nobody
+// TestSignalWithoutPidfdChecksTheLockFirst: the pid in a file that nobody
 // has locked is not signalled.
-func TestWithoutPidfdTheProofComesBeforeTheKill(t *testing.T) {
+func TestSignalWithoutPidfdChecksTheLockFirst(t *testing.T) {
 	sleeper := exec.Command("sleep", "1004")
 	require.NoError(t, sleeper.Start())
 	defer func() { _, _ = sleeper.Process.Kill(), sleeper.Wait() }()

@@ -103,9 +103,9 @@ func FuzzAwait(f *testing.F) {
 		require.NoError(t, err)
 		theirStderr.Close()
 		defer stderr.Close()
-		child, err := os.FindProcess(os.Getpid()) // Wait fails at once: no child of ours
+		child, err := os.StartProcess("/bin/true", []string{"true"}, &os.ProcAttr{})
 		require.NoError(t, err)
-		got := await(ours, stderr, child, func(string) {})
+		_, got := await(ours, stderr, false, child, 0, func(string) {})
 
 		want := false
 		for rest := strings.NewReader(string(sent)); ; {
@@ -119,8 +119,8 @@ func FuzzAwait(f *testing.F) {
 		assert.Equal(t, want, got == nil, "%v", got)
 		assert.Equal(t, want, detached.Load())
 		if got != nil {
-			assert.NotPanics(t, func() { _, _ = got.Error(), exitCode(got) })
-			assert.NotZero(t, exitCode(got), "a start that failed never exits 0: %v", got)
+			assert.NotPanics(t, func() { _, _ = got.Error(), ExitCode(got) })
+			assert.NotZero(t, ExitCode(got), "a start that failed never exits 0: %v", got)
 		}
 	})
 }
@@ -152,7 +152,8 @@ func TestAcquireWriteRemove(t *testing.T) {
 	status, err = probe(path)
 	require.NoError(t, err)
 	assert.Equal(t, Stopped, status.State)
-	assert.ErrorIs(t, stopHolder(path, 0), ErrNotRunning)
+	_, err = stopHolder(path, 0)
+	assert.ErrorIs(t, err, ErrNotRunning)
 }
 
 // private is a directory that checkDirectory likes.
@@ -179,7 +180,8 @@ func TestGarbageIsTakenOverAndNeverSignalled(t *testing.T) {
 		status, err := probe(path)
 		require.NoError(t, err)
 		assert.Equal(t, Status{State: Dead}, status, "%.20q", text)
-		assert.ErrorIs(t, stopHolder(path, 0), ErrNotRunning)
+		_, err = stopHolder(path, 0)
+		assert.ErrorIs(t, err, ErrNotRunning)
 		assert.NoFileExists(t, path, "stop tidies up")
 
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
@@ -223,7 +225,7 @@ func TestDirectoriesThatAreRefused(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, nil, c.mode))
 		}
 		p, err := acquire(filepath.Join(path, "x.pid"))
-		assert.Equal(t, c.code, exitCode(err), "%s: %v", c.name, err)
+		assert.Equal(t, c.code, ExitCode(err), "%s: %v", c.name, err)
 		if c.says != "" {
 			assert.ErrorContains(t, err, "pidfile directory "+path+": "+c.says)
 			continue

@@ -13,27 +13,34 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"syscall"
 )
 
 // DropPrivileges becomes the user and the group for good, in every thread of
 // the process, and proves it. Both are names, or ids in decimal if no name is
-// the same. Empty means what it means in [Config], with the base name of
-// os.Args[0] as the daemon's name; in a set-user-ID program, whose caller chooses
-// that, neither may be empty. An account that does not exist is, by
-// errors.As, a [user.UnknownUserError] or [user.UnknownGroupError].
+// the same. The user must be named; an empty group is the user's own. An account
+// that does not exist is, by errors.As, a [user.UnknownUserError] or
+// [user.UnknownGroupError]. Many goroutines may call it: one drops at a time.
 //
 // In this order: on Linux PR_SET_NO_NEW_PRIVS of prctl(2), so that no set-user-ID
 // program brings anything back, initgroups(3)'s supplementary groups,
 // setresgid(2), setresuid(2), then HOME, USER and LOGNAME as a login sets them
-// (HOME is / and the other two are unset for an id without an account). The
-// proof reads the ids, the groups and the capabilities of every thread back
+// (HOME is / and the other two are unset for an id without an account). It unsets what
+// names the login that started the process: SHELL, MAIL, XDG_RUNTIME_DIR,
+// XDG_SESSION_*, XDG_SEAT, XDG_VTNR and DBUS_SESSION_BUS_ADDRESS. All else stays
+// that a login would change: other variables, the control group, the audit login uid,
+// nice value, scheduling policy, OOM score adjustment, timer slack, resource limits,
+// and the keyrings(7) of the process. The proof reads the ids, the groups and the capabilities of every thread back
 // and tries to become root again, which must fail.
 //
 // It needs root. An unprivileged process may name the account that it has, and
 // nothing happens; for any other the error is an [fs.ErrPermission]. User
 // "root" or "0" stays root, deliberately: then there is nothing to prove and
-// no_new_privs is left alone. Another name with uid 0 is refused, and so is gid
+// no_new_privs is left alone. What root has already is not set again, and its
+// groups stay where it may not set them, as in a user namespace that denies
+// setgroups(2). Another name with uid 0 is refused, and so is gid
 // 0 under any name but "root", "wheel" or "0".
 //
 // After an error the process may be half way. It must exit, without running
@@ -43,15 +50,21 @@ import (
 // only together with a seccomp(2) filter. It allows everything, costs about ten
 // nanoseconds a system call, and shows as "Seccomp: 2" in /proc/PID/status.
 func DropPrivileges(user, group string) error {
-	if setUserID() && (user == "" || group == "") {
-		return errors.New("daemonize: a set-user-ID or set-group-ID program has no name but the one that its caller chooses: name the user and the group")
+	if user == "" {
+		return badConfig("DropPrivileges without a user: name one")
 	}
-	a, err := resolveAccount(programName(), user, group)
+	dropping.Lock() // the second one finds itself unprivileged
+	defer dropping.Unlock()
+	a, err := resolveAccount("", user, group)
 	if err != nil {
 		return err
 	}
 	return a.drop(false)
 }
+
+// dropping is held by the one DropPrivileges that changes the ids of all threads: musl
+// before 1.2.4 crashes where two do.
+var dropping sync.Mutex
 
 // maxID is the highest uid or gid; one more is -1, which setresuid(2) and
 // its kin take as "leave it as it is".
@@ -284,8 +297,11 @@ func (a *account) become(allowNewPrivs bool) error {
 			return err
 		}
 	}
-	if err := setIDs(a); err != nil {
-		return err
+	if a.uid != 0 || a.verify(false) != nil { // else root is what it is to be
+		err := setIDs(a)
+		if err != nil && (a.uid != 0 || !errors.Is(err, syscall.EPERM) || !a.keepsGroups()) {
+			return err
+		}
 	}
 	if err := a.environment(); err != nil {
 		return err
@@ -314,9 +330,39 @@ func refused(call, capability string, err error) error {
 	return fmt.Errorf("%w%s", os.NewSyscallError(call, err), hint)
 }
 
-// environment sets what names the user, as a login would. SHELL, MAIL and
-// whatever else root had stay.
+// keepsGroups is true if this process is the account but for the supplementary groups,
+// and makes those that it has the account's.
+func (a *account) keepsGroups() bool {
+	groups, err := syscall.Getgroups()
+	if err != nil {
+		return false
+	}
+	kept := *a
+	kept.groups = append([]int{a.gid}, groups...)
+	if kept.verify(false) != nil {
+		return false
+	}
+	a.groups = kept.groups
+	return true
+}
+
+// environment sets what names the user, as a login would, and unsets what names the
+// login that we come from: systemd does so with User=. Whatever else root had stays,
+// since a program may be configured by it.
 func (a *account) environment() error {
+	for _, entry := range os.Environ() {
+		key, _, _ := strings.Cut(entry, "=")
+		switch key {
+		case "SHELL", "MAIL", "XDG_RUNTIME_DIR", "XDG_SEAT", "XDG_VTNR", "DBUS_SESSION_BUS_ADDRESS":
+		default:
+			if !strings.HasPrefix(key, "XDG_SESSION_") {
+				continue
+			}
+		}
+		if err := os.Unsetenv(key); err != nil {
+			return err
+		}
+	}
 	home := a.home
 	if home == "" {
 		home = "/"

@@ -59,7 +59,7 @@ var _ = testbed.Helper("half", func() {
 	fmt.Println(a.tryRegainRoot())
 })
 
-func TestProofNoticesHalfADrop(t *testing.T) {
+func TestIncompleteDropIsNoticed(t *testing.T) {
 	if !testbed.IsolateAccounts(t) {
 		return
 	}

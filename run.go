@@ -5,12 +5,12 @@ package daemonize
 // The verb run: the daemon in the foreground.
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/signal"
 	"path/filepath"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,36 +20,41 @@ type foreground struct{ *notifier }
 
 func (foreground) stage(string) {}
 
-func (f foreground) ready() { f.send("READY=1") }
+func (foreground) fail(int, error) {} // Run returns it, or it is logged
 
-// run is the daemon in this process: every step of start but those that
-// detach it.
-func (s *service) run() error {
-	if _ = declineStart(nil); isDaemon() {
-		return errSecondCall
+// runInForeground is the daemon in this process: every step of start but those that
+// detach it. logged is true if err has been on standard error already.
+func (s *service) runInForeground(ctx context.Context) (logged bool, err error) {
+	if _ = declineStart(nil); isDaemon() || !inDaemon.CompareAndSwap(false, true) {
+		return false, errSecondCall
 	}
+	defer inDaemon.Store(false)
 	if boot.state == bootRefused {
-		return boot.err()
+		return false, boot.err()
 	}
 	if setUserID() {
-		return &fs.PathError{Op: "daemonize", Path: "set-user-ID or set-group-ID program (its caller chooses its name and environment: start it as that user instead)", Err: unix.EPERM}
+		return false, &fs.PathError{Op: "daemonize", Path: "set-user-ID or set-group-ID program (its caller chooses its name and environment: start it as that user instead)", Err: unix.EPERM}
 	}
-	s.inForeground = true
+	d := &daemon{service: s, inForeground: true, output: newOutput()}
 	listenFiles() // children must not find the variables
-	var err error
-	if s.notify, err = newNotifier(); err != nil {
-		s.notices = append(s.notices, err.Error())
+	if d.notify, err = newNotifier(); err != nil {
+		d.notices = append(d.notices, err.Error())
 	}
-	s.config.SyslogOptions |= LOG_PERROR
+	supervisor.Store(d.notify)
+	defer d.notify.close()
+	defer supervisor.Store(nil)
+	d.syslogOptions = s.config.SyslogOptions | LOG_PERROR
 	if stderrIsJournal() {
-		s.config.SyslogOptions &^= LOG_PERROR // journald has it already, from syslog
+		d.syslogOptions &^= LOG_PERROR // journald has it already, from syslog
 	}
 	if err := os.Chdir("/"); err != nil {
-		return err
+		return false, err
 	}
-	defer s.notify.close()
-	defer s.ignoreSignals()
-	return s.runDaemon(foreground{s.notify})
+	d.reporter = foreground{d.notify}
+	defer d.ignoreSignals()
+	defer func() { d.giveLogBack() }()
+	err = d.run(ctx)
+	return d.logged, err
 }
 
 // stderrIsJournal is true where systemd reads our standard error: see
@@ -59,53 +64,28 @@ func stderrIsJournal() bool {
 	return unix.Fstat(2, &st) == nil && os.Getenv("JOURNAL_STREAM") == fmt.Sprintf("%d:%d", uint64(st.Dev), uint64(st.Ino))
 }
 
+// inDaemon is set while this process is a daemon in the foreground.
+var inDaemon atomic.Bool
+
 const noPidfile = "no pidfile, so stop, status and reload do not find it: "
 
 // lock takes the pidfile. In the foreground a daemon can do without, say in
 // a container whose root is read-only; but not beside another one.
-func (s *service) lock() (*pidfile, error) {
-	lock, err := acquire(s.pidfile)
-	if err == nil || !s.inForeground {
+func (d *daemon) lock() (*pidfile, error) {
+	lock, err := acquire(d.pidfile)
+	if err == nil || !d.inForeground {
 		return lock, err
 	}
-	_, noDir := os.Stat(filepath.Dir(s.pidfile))
+	_, noDir := os.Stat(filepath.Dir(d.pidfile))
 	if !unwritable(err) && !unwritable(noDir) {
 		return nil, err
 	}
-	switch status, _ := probe(s.pidfile); status.State {
+	switch status, _ := probe(d.pidfile); status.State {
 	case Running:
-		return nil, &RunningError{s.pidfile, status.PID}
+		return nil, &RunningError{d.pidfile, status.PID}
 	case Unknown: // there is a pidfile, and perhaps a daemon
 		return nil, err
 	}
-	s.notices = append(s.notices, noPidfile+err.Error()+"; nothing keeps a second one from running")
+	d.notices = append(d.notices, noPidfile+err.Error()+"; nothing keeps a second one from running")
 	return nil, nil
 }
-
-// untilReady has SIGTERM and Ctrl-C end a start in the foreground cleanly. The
-// privileged action knows no context; and PID 1 of a container would not even
-// get a signal that it does not catch.
-func (s *service) untilReady() (over func()) {
-	if !s.inForeground {
-		return func() {} // there the launcher does it
-	}
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
-	done := make(chan struct{})
-	go func() {
-		select {
-		case <-signals:
-			s.notify.stopping()
-			logNotice(LOG_ERR, errToldToStop.Error())
-			s.releasePidfile()
-			os.Exit(exitFailed)
-		case <-done:
-		}
-	}()
-	return func() {
-		signal.Stop(signals)
-		close(done)
-	}
-}
-
-var errToldToStop = errors.New("it was told to stop before it was ready")

@@ -32,7 +32,7 @@ func TestBadConfigIsRefusedBeforeAnythingIsTouched(t *testing.T) {
 		_, err := New(nop, &c.config)
 		require.Error(t, err)
 		assert.Contains(t, err.Error(), c.says)
-		assert.Equal(t, 6, exitCode(err))
+		assert.Equal(t, 6, ExitCode(err))
 	}
 	_, err := New[struct{}](nil, nil)
 	assert.EqualError(t, err, "daemonize: the action is nil")

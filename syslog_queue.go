@@ -9,50 +9,70 @@ import (
 	"log/slog"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// A Queue logs without ever making its caller wait: it takes messages, up to
-// a number of them, and a goroutine passes them to Syslog in order. While the
-// queue is full, as it becomes when the syslog daemon is stopped, further
-// messages are dropped; once the daemon takes messages again, the log says
-// "N messages dropped". Records carry the time at which they leave the queue.
-// [NewQueue] makes one; the zero value is of no use. Any number of goroutines
-// may use it. What it holds when the process ends is lost: Close it first.
+// A Queue logs without ever making its caller wait: it takes messages, up to a
+// number of them and of bytes, and a goroutine passes them to Syslog in order.
+// While the queue is full, as it becomes when the syslog daemon is stopped,
+// further messages are dropped; once the daemon takes messages again, the log
+// says "N messages dropped". Records carry the time at which they leave the
+// queue. [NewQueue] makes one; the zero value is of no use. Any number of
+// goroutines may use it. What it holds when the process ends is lost: Close it
+// first. An empty queue has no goroutine and holds no memory.
 type Queue struct {
-	messages chan queued
-	dropped  atomic.Int64
-	reported time.Time // when run last told of dropped messages
-	quit     chan struct{}
-	close    sync.Once
+	most, mostBytes int // messages, and bytes of their text
+
+	mu            sync.Mutex // guards the rest
+	waiting       []queued
+	bytes         int           // of those that wait, and of the one that is being passed on
+	taken, passed int64         // how many messages
+	progress      chan struct{} // if somebody waits: is closed at the next record
+	running       bool          // run is
+	closed        bool
+	dropped       int
+	reported      time.Time // when run last told of dropped messages
 }
 
-// queued is a message, or with flushed not nil a mark that Flush waits for.
+// queued is a message. then, if not nil, is called when it has been passed on.
 type queued struct {
 	priority Priority
 	text     string
-	flushed  chan struct{}
+	then     func()
 }
 
-// NewQueue returns a queue for up to size messages; 0 or less means 1024. It
-// runs until Close.
+// NewQueue returns a queue for up to size messages; 0 or less means 1024. They may have
+// 1 KiB of text each on average, and 64 KiB together in any case: what would be more
+// than that is dropped, too. An empty queue takes a message of any length.
 func NewQueue(size int) *Queue {
 	if size <= 0 {
 		size = 1024
 	}
-	q := &Queue{messages: make(chan queued, size), quit: make(chan struct{})}
-	go q.run()
-	return q
+	return &Queue{most: size, mostBytes: max(size, 64) << 10}
 }
 
 // Syslog is the function Syslog, but never blocks: it drops the message when
 // the queue is full.
 func (q *Queue) Syslog(priority Priority, message string) {
-	select {
-	case q.messages <- queued{priority: priority, text: message}:
-	default:
-		q.dropped.Add(1)
+	q.put(queued{priority: priority, text: message})
+}
+
+func (q *Queue) put(m queued) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return
+	}
+	if len(q.waiting) >= q.most || q.bytes > 0 && q.bytes+len(m.text) > q.mostBytes {
+		q.dropped++
+		return
+	}
+	q.waiting = append(q.waiting, m)
+	q.bytes += len(m.text)
+	q.taken++
+	if !q.running {
+		q.running = true
+		go q.run()
 	}
 }
 
@@ -67,25 +87,40 @@ func (q *Queue) NewHandler(opts *slog.HandlerOptions) slog.Handler {
 // Flush waits until all messages taken so far have been passed to Syslog, or
 // until the timeout is over: the error is then os.ErrDeadlineExceeded. After
 // Close it is os.ErrClosed.
-func (q *Queue) Flush(timeout time.Duration) error {
+func (q *Queue) Flush(timeout time.Duration) error { return q.flush(timeout, timeout) }
+
+// flush also gives up if no record has been passed on for as long as idle.
+func (q *Queue) flush(idle, timeout time.Duration) error {
 	late := time.NewTimer(timeout)
 	defer late.Stop()
-	flushed := make(chan struct{})
-	select {
-	case q.messages <- queued{flushed: flushed}:
-	case <-q.quit:
-		return os.ErrClosed
-	case <-late.C:
-		return os.ErrDeadlineExceeded
+	stuck := time.NewTimer(idle)
+	defer stuck.Stop()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for target := q.taken; q.passed < target && !q.closed; {
+		if q.progress == nil {
+			q.progress = make(chan struct{})
+		}
+		progress := q.progress
+		q.mu.Unlock()
+		var err error
+		select {
+		case <-progress:
+			stuck.Reset(idle)
+		case <-stuck.C:
+			err = os.ErrDeadlineExceeded
+		case <-late.C:
+			err = os.ErrDeadlineExceeded
+		}
+		q.mu.Lock()
+		if err != nil && q.passed < target && !q.closed {
+			return err
+		}
 	}
-	select {
-	case <-flushed:
-		return nil
-	case <-q.quit:
+	if q.closed {
 		return os.ErrClosed
-	case <-late.C:
-		return os.ErrDeadlineExceeded
 	}
+	return nil
 }
 
 // Close is Flush, and the end of the queue: what it still holds, and what it
@@ -93,35 +128,71 @@ func (q *Queue) Flush(timeout time.Duration) error {
 // os.ErrClosed.
 func (q *Queue) Close(timeout time.Duration) error {
 	err := q.Flush(timeout)
-	q.close.Do(func() { close(q.quit) })
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.waiting = nil
+	q.moved()
 	return err
 }
 
 func (q *Queue) syslogBytes(priority Priority, text []byte) { q.Syslog(priority, string(text)) }
 
+// run passes on what waits, and ends when nothing does.
 func (q *Queue) run() {
-	for {
-		select {
-		case <-q.quit:
-			return
-		case m := <-q.messages:
-			if m.flushed == nil {
-				Syslog(m.priority, m.text)
-			}
-			q.report()
-			if m.flushed != nil {
-				close(m.flushed)
-			}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.waiting) > 0 {
+		m := q.waiting[0]
+		q.waiting[0] = queued{}
+		q.waiting = q.waiting[1:]
+		for rest, more := m.text, true; more && !q.closed; { // record by record: each is progress
+			var record string
+			record, rest, more = cutRecord(rest, maxMessage)
+			q.mu.Unlock()
+			Syslog(m.priority, record)
+			q.mu.Lock()
+			q.moved()
 		}
+		if m.then != nil && !q.closed {
+			q.mu.Unlock()
+			m.then()
+			q.mu.Lock()
+		}
+		q.bytes -= len(m.text)
+		q.passed++
+		q.report()
+		q.moved()
+	}
+	q.waiting = nil
+	q.running = false
+}
+
+// count is how many messages have been passed on.
+func (q *Queue) count() int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.passed
+}
+
+// moved wakes who waits for progress. The caller holds mu.
+func (q *Queue) moved() {
+	if q.progress != nil {
+		close(q.progress)
+		q.progress = nil
 	}
 }
 
 // report tells of dropped messages: at once when the queue is empty, once a
-// second under a load that never lets it be.
+// second under a load that never lets it be. The caller holds mu.
 func (q *Queue) report() {
-	if q.dropped.Load() == 0 || len(q.messages) > 0 && time.Since(q.reported) < time.Second {
+	if q.dropped == 0 || q.closed || len(q.waiting) > 0 && time.Since(q.reported) < time.Second {
 		return
 	}
-	Syslogf(LOG_WARNING, "%d messages dropped", q.dropped.Swap(0))
+	n := q.dropped
+	q.dropped = 0
 	q.reported = time.Now()
+	q.mu.Unlock()
+	Syslogf(LOG_WARNING, "%d messages dropped", n)
+	q.mu.Lock()
 }

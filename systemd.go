@@ -5,6 +5,8 @@ package daemonize
 // What a supervisor such as systemd tells us and is told: sd_notify(3), sd_listen_fds(3).
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -21,6 +23,7 @@ import (
 type notifier struct {
 	socket *os.File
 	once   sync.Once // for stopping
+	mu     sync.Mutex
 }
 
 // newNotifier takes NOTIFY_SOCKET out of the environment, so that no child
@@ -50,12 +53,41 @@ func newNotifier() (*notifier, error) {
 
 // send sends one message of assignments. A supervisor that hangs must not
 // hold us up, and one that is gone is none of our business.
-func (n *notifier) send(assignments ...string) {
+func (n *notifier) send(assignments ...string) { _ = n.write(assignments...) }
+
+func (n *notifier) write(assignments ...string) error {
 	if n == nil {
+		return nil
+	}
+	n.mu.Lock() // the time limit is the socket's, not the message's
+	defer n.mu.Unlock()
+	_ = n.socket.SetWriteDeadline(time.Now().Add(logTimeout))
+	_, err := n.socket.Write([]byte(strings.Join(assignments, "\n")))
+	return err
+}
+
+// readyTimeout is how long a supervisor may leave its socket full: systemd's
+// default for a whole start.
+const readyTimeout = 90 * time.Second
+
+// ready sends READY=1. A supervisor that missed it would end the daemon: while its
+// socket is full, this tries again beside the action, until ctx ends.
+func (n *notifier) ready(ctx context.Context) {
+	if !errors.Is(n.write("READY=1"), os.ErrDeadlineExceeded) {
 		return
 	}
-	_ = n.socket.SetWriteDeadline(time.Now().Add(logTimeout))
-	_, _ = n.socket.Write([]byte(strings.Join(assignments, "\n")))
+	logNotice(LOG_WARNING, "waiting for the supervisor to take READY=1: its notify socket is full")
+	go func() {
+		for start := time.Now(); ctx.Err() == nil; {
+			if !errors.Is(n.write("READY=1"), os.ErrDeadlineExceeded) {
+				return
+			}
+			if time.Since(start) > readyTimeout {
+				logNotice(LOG_ERR, "the supervisor never took READY=1: its notify socket is full")
+				return
+			}
+		}
+	}()
 }
 
 // reloading says when, for Type=notify-reload: it wants to know that it is this
@@ -89,6 +121,53 @@ var statusSink atomic.Pointer[func(string)]
 func SetStatus(text string) {
 	if sink := statusSink.Load(); sink != nil {
 		(*sink)(oneLine(text))
+	}
+}
+
+// supervisor is who is told while a daemon runs in the foreground of this process.
+var supervisor atomic.Pointer[notifier]
+
+// Notify tells the supervisor of a daemon in the foreground (the verb run) some of
+// sd_notify(3)'s assignments, in one message: "WATCHDOG=1" in time keeps systemd's
+// WatchdogSec= from ending it, "EXTEND_TIMEOUT_USEC=…" asks for more time to start or
+// stop. READY=1, STOPPING=1, RELOADING=1 and STATUS= are sent by this package: see
+// Config.ReadyByAction and [SetStatus]. No descriptor goes along (FDSTORE=1).
+//
+// It is false and nil where no supervisor asked for it, under the verb start, say.
+// An assignment that has no '=' or contains a newline is an error, and nothing is sent.
+// If the socket is full for 250 ms the error is an os.ErrDeadlineExceeded. Any
+// goroutine may call it; it needs no privilege.
+//
+// A daemon under a watchdog finds the microseconds in the environment variable
+// WATCHDOG_USEC, which counts if WATCHDOG_PID is its own pid or not set: see
+// sd_watchdog_enabled(3), which advises to call Notify after half of that time.
+func Notify(assignments ...string) (sent bool, err error) {
+	for _, a := range assignments {
+		if strings.Contains(a, "\n") || strings.Index(a, "=") < 1 {
+			return false, fmt.Errorf("notify: %.200q is no assignment, NAME=VALUE on one line, as sd_notify(3) wants it", a)
+		}
+	}
+	n := supervisor.Load()
+	if n == nil || len(assignments) == 0 {
+		return false, nil
+	}
+	if err := n.write(assignments...); err != nil {
+		return false, fmt.Errorf("notify: cannot tell the supervisor: %w", err)
+	}
+	return true, nil
+}
+
+// readySink is what Ready calls while an action is waited for.
+var readySink atomic.Pointer[func()]
+
+// Ready says that the daemon is ready, where Config.ReadyByAction is set: the verb
+// start, which waits for it, ends with success, and a supervisor such as systemd is told.
+// When it returns, they have been. Only the first call counts. In other programs, and
+// without ReadyByAction, it does nothing. Any goroutine may call it; it needs no
+// privilege.
+func Ready() {
+	if ready := readySink.Load(); ready != nil {
+		(*ready)()
 	}
 }
 

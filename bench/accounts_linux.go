@@ -11,7 +11,7 @@ import (
 // The table accounts: a lookup of a name that is not our own, which os/user
 // would remember.
 
-func init() { benches["accounts"] = bothHalves("accounts", benchAccounts) }
+func init() { benches["accounts"] = inBothBuilds("accounts", benchAccounts) }
 
 func benchAccounts() (bool, error) {
 	const name, group = "nobody", "nogroup"
@@ -23,7 +23,7 @@ func benchAccounts() (bool, error) {
 		fmt.Fprintf(os.Stderr, "bench: left out: accounts: needs a group called %s\n", group)
 		return true, nil
 	}
-	return printTable("accounts, "+half(), []contender{
+	return printTable("accounts, "+buildName(), []contender{
 		{name: "Getpwnam", measure: loop(func() { mustFind(daemonize.Getpwnam(name)) }), rivals: []rival{{name: "user.Lookup", most: 1}}},
 		{name: "user.Lookup", measure: loop(func() { mustFind(user.Lookup(name)) })},
 		{name: "Getgrnam", measure: loop(func() { mustFind(daemonize.Getgrnam(group)) }), rivals: []rival{{name: "user.LookupGroup"}}},

@@ -15,19 +15,19 @@ import (
 // tells what this library adds to it.
 
 func init() {
-	benches["idle"] = inLab(idle)
+	benches["idle"] = withHarness(idle)
 }
 
 // idleness is one look at a daemon.
 type idleness struct{ rss, pss, private, threads, descriptors int } // kB, and numbers
 
-func idle(l *lab) (bool, error) {
-	tools := findTools(l)
+func idle(h *harness) (bool, error) {
+	found := findCommands(h)
 	const looks = 5
-	seen := make([][]idleness, len(tools))
+	seen := make([][]idleness, len(found))
 	for range looks {
-		for i, t := range tools {
-			d, err := l.start(t.start...)
+		for i, t := range found {
+			d, err := h.start(t.start...)
 			if err != nil {
 				return false, fmt.Errorf("%s: %w", t.name, err)
 			}
@@ -38,9 +38,9 @@ func idle(l *lab) (bool, error) {
 			}
 			seen[i] = append(seen[i], now)
 			if t.stop != nil {
-				_, _, err = l.stop(d, t.stop...)
+				_, _, err = h.stop(d, t.stop...)
 			} else {
-				err = l.kill(d)
+				err = h.kill(d)
 			}
 			if err != nil {
 				return false, fmt.Errorf("%s: %w", t.name, err)
@@ -50,7 +50,7 @@ func idle(l *lab) (bool, error) {
 	fmt.Printf("\nidle: a daemon 0.2 s after it is up, medians of %d\n", looks)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "RSS kB\tPss kB\tprivate kB\tthreads\tdescriptors\t  daemon")
-	for i, t := range tools {
+	for i, t := range found {
 		middle := func(of func(idleness) int) int {
 			values := make([]int, 0, looks)
 			for _, s := range seen[i] {

@@ -6,6 +6,7 @@
 //	go run ./bench                all tables
 //	go run ./bench start          one of them; -l lists them
 //	go run ./bench -n 50 start    with fewer rounds
+//	go run ./bench -against ../other start pidfile    and that checkout beside it
 //
 // Compare within one run only, and on a machine that does nothing else; where
 // that cannot be had, chrt -r 1 go run ./bench comes close (nice does not:

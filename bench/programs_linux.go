@@ -7,11 +7,25 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
-// programNames are the contenders' programs, in the tables' order.
-var programNames = []string{"C", "cgo", "static", "pure Go", "forkfirst", "forkfirst static", "go-daemon", "godaemon"}
+// ourProgram is this library's program; ourBuilds are its builds.
+const ourProgram = "github.com/madhadron/daemonize/bench/daemon"
+
+const linkStatic = "-ldflags=-linkmode external -extldflags -static"
+
+var ourBuilds = []struct {
+	name, cgo string
+	flags     []string
+}{
+	{"cgo", "1", nil},
+	{"static", "1", []string{linkStatic}},
+	{"pure Go", "0", nil},
+	{"forkfirst", "1", []string{"-tags=forkfirst"}},
+	{"forkfirst static", "1", []string{"-tags=forkfirst", linkStatic}},
+}
 
 //go:embed testdata
 var sources embed.FS
@@ -19,38 +33,40 @@ var sources embed.FS
 // buildAll builds the contenders' programs and returns their paths by their
 // names. It says what is missing and leaves that out.
 func buildAll(dir string) map[string]string {
-	const ours = "github.com/madhadron/daemonize/bench/ours"
 	built := map[string]string{}
 	build := func(name string, build func(program string) error) {
-		program := filepath.Join(dir, strings.ReplaceAll(name, " ", "-"))
+		program := filepath.Join(dir, fileName(name))
 		if err := build(program); err != nil {
 			fmt.Fprintf(os.Stderr, "bench: left out: %s: %v\n", name, err)
 			return
 		}
 		built[name] = program
 	}
-	build("C", func(program string) error {
-		source, err := unpack(dir, "c")
-		if err != nil {
-			return err
+	if source, err := unpack(dir, "c"); err == nil {
+		for _, c := range []struct{ name, source string }{{"C", "daemon.c"}, {"crowd", "crowd.c"}, {"accounts", "accounts.c"}} {
+			build(c.name, func(program string) error {
+				return command(dir, nil, "gcc", "-O2", "-o", program, filepath.Join(source, c.source))
+			})
 		}
-		return command(dir, nil, "gcc", "-O2", "-o", program, filepath.Join(source, "main.c"))
-	})
-	const static = "-ldflags=-linkmode external -extldflags -static"
+	}
 	goBuild := func(name, cgo string, args ...string) {
 		build(name, func(program string) error {
 			return command("", []string{"CGO_ENABLED=" + cgo}, "go", append([]string{"build", "-o", program}, args...)...)
 		})
 	}
 	if source, err := unpack(dir, "empty"); err == nil {
-		goBuild("empty cgo", "1", filepath.Join(source, "main.go"))
-		goBuild("empty static", "1", static, filepath.Join(source, "main.go"))
+		with, without := filepath.Join(source, "cgo.go"), filepath.Join(source, "main.go")
+		goBuild("empty cgo", "1", with, without)
+		goBuild("empty static", "1", linkStatic, with, without)
+		goBuild("empty pure Go", "0", without)
 	}
-	goBuild("cgo", "1", ours)
-	goBuild("static", "1", static, ours)
-	goBuild("pure Go", "0", ours)
-	goBuild("forkfirst", "1", "-tags=forkfirst", ours)
-	goBuild("forkfirst static", "1", "-tags=forkfirst", static, ours)
+	if source, err := unpack(dir, "floor"); err == nil {
+		goBuild("floor", "1", filepath.Join(source, "main.go"))
+		goBuild("floor static", "1", linkStatic, filepath.Join(source, "main.go"))
+	}
+	for _, b := range ourBuilds {
+		goBuild(b.name, b.cgo, append(slices.Clone(b.flags), ourProgram)...)
+	}
 	build("go-daemon", func(program string) error {
 		return buildPeer(dir, program, "go-daemon", "github.com/sevlyar/go-daemon", "golang-github-sevlyar-go-daemon-dev")
 	})
@@ -59,6 +75,8 @@ func buildAll(dir string) map[string]string {
 	})
 	return built
 }
+
+func fileName(program string) string { return strings.ReplaceAll(program, " ", "-") }
 
 // buildPeer builds the program in testdata/name, in a module of its own, with the
 // library's sources as Debian packages them.

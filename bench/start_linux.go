@@ -3,30 +3,28 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
-// The table start: until a daemon is up, and until it is gone.
+// The tables start and forkfirst: until a daemon is up, and until it is gone.
 //
 // A start begins with the exec of the program and ends when it has exited and
 // the daemon is up, whichever is later. A stop ends when the program has
-// exited and the daemon is gone. A Go program cannot fork: to become a daemon
-// it has to be run again, so a start costs two runs of it at least, and a stop one.
+// exited and the daemon is gone.
 //
-// It needs gcc, and for the peers golang-github-sevlyar-go-daemon-dev and
+// They need gcc, and for the peers golang-github-sevlyar-go-daemon-dev and
 // golang-github-vividcortex-godaemon-dev of Debian; what is missing is left
-// out, with a message. As root its daemons are in namespaces of their own; as
+// out, with a message. As root the daemons are in namespaces of their own; as
 // anyone else their messages go to the machine's syslog.
 
 func init() {
-	benches["start"] = inLab(starts)
+	benches["start"] = withHarness(func(h *harness) (bool, error) { return starts(h, "start", startWays) })
+	benches["forkfirst"] = withHarness(func(h *harness) (bool, error) { return starts(h, "forkfirst", forkFirstWays) })
 }
 
-// The limits that the library has set itself.
-const (
-	mostStart = 1.25                 // times two runs of the program, with cgo
-	mostStop  = 2 * time.Millisecond // above one run of the program
-)
+// The most that a stop may take, times one run of the same program.
+const mostStop = 1.4
 
 // way is one way to a daemon.
 type way struct {
@@ -34,63 +32,98 @@ type way struct {
 	program string
 	start   string // the argument that starts the daemon
 	stop    string // the one that stops it; "": it has none
-	ours    bool   // the limits are for this library
+	ours    bool   // this library's: the limits are for these
+	env     string // one more variable
+	against bool   // the program of the other checkout
 }
 
-var ways = []way{
-	{"C, daemon(3)", "C", "start", "", false},
-	{"this library, cgo: Daemon", "cgo", "daemon", "", true},
-	{"this library, cgo: service", "cgo", "start", "stop", true},
-	{"this library, static: Daemon", "static", "daemon", "", true},
-	{"this library, static: service", "static", "start", "stop", true},
-	{"this library, pure Go: Daemon", "pure Go", "daemon", "", true},
-	{"this library, pure Go: service", "pure Go", "start", "stop", true},
-	{"go-daemon, with a pidfile", "go-daemon", "start", "stop", false},
-	{"godaemon", "godaemon", "start", "", false},
+const nameC, nameGoDaemon = "C, daemon(3)", "go-daemon, with a pidfile"
+
+var startWays = []way{
+	{name: nameC, program: "C", start: "start"},
+	{name: "this library, cgo: Daemon", program: "cgo", start: "daemon", ours: true},
+	{name: "this library, cgo: service", program: "cgo", start: "start", stop: "stop", ours: true},
+	{name: "this library, static: Daemon", program: "static", start: "daemon", ours: true},
+	{name: "this library, static: service", program: "static", start: "start", stop: "stop", ours: true},
+	{name: "this library, pure Go: Daemon", program: "pure Go", start: "daemon", ours: true},
+	{name: "this library, pure Go: service", program: "pure Go", start: "start", stop: "stop", ours: true},
+	{name: nameGoDaemon, program: "go-daemon", start: "start", stop: "stop"},
+	{name: "godaemon", program: "godaemon", start: "start"},
+}
+
+var forkFirstWays = []way{
+	{name: nameC, program: "C", start: "start"},
+	{name: "forkfirst: Daemon", program: "forkfirst", start: "start", env: "BENCH_START=daemon", ours: true},
+	{name: "forkfirst: service", program: "forkfirst", start: "start", stop: "stop", ours: true},
+	{name: "forkfirst, static: Daemon", program: "forkfirst static", start: "start", env: "BENCH_START=daemon", ours: true},
+	{name: "forkfirst, static: service", program: "forkfirst static", start: "start", stop: "stop", ours: true},
+	{name: "this library, cgo: Daemon", program: "cgo", start: "daemon", ours: true},
+	{name: "this library, cgo: service", program: "cgo", start: "start", stop: "stop", ours: true},
+	{name: nameGoDaemon, program: "go-daemon", start: "start", stop: "stop"},
 }
 
 // measured is what the rounds tell of a way.
 type measured struct {
 	way
-	up, down     row
-	early, after []time.Duration // how long its launcher had exited when it was up; its stop, when it was gone
+	h        *harness
+	path     string
+	up, down row
+	after    []time.Duration // how long its stop had exited when it was gone
 }
 
-func starts(lab *lab) (within bool, err error) {
-	var todo []func() error // all that a round measures
-	once, twice := map[string]*row{}, map[string]*row{}
-	for _, name := range programNames {
-		path := lab.programs[name]
-		if path == "" {
-			continue
-		}
-		one, two := &row{name: "one run, " + name}, &row{name: "two runs, " + name}
-		once[name], twice[name] = one, two
-		todo = append(todo, func() error {
-			a, err := lab.run(path, "nothing")
-			if err != nil {
-				return err
-			}
-			b, err := lab.run(path, "nothing")
-			one.samples, two.samples = append(one.samples, a), append(two.samples, a+b)
-			return err
-		})
+func newMeasured(h *harness, w way, floors *floors) *measured {
+	m := &measured{way: w, h: h, path: h.program(w.program, w.against)}
+	if w.env != "" {
+		other := *h
+		other.env = append(slices.Clone(h.env), w.env)
+		m.h = &other
 	}
+	m.down.rivals = []rival{{name: "one run, " + w.program}}
+	if w.ours {
+		m.up.rivals = append(m.up.rivals, floors.rival(w.program, w.stop != ""))
+		m.down.rivals[0].most = mostStop
+	}
+	if w.against {
+		m.name += againstSuffix
+		m.up.rivals, m.down.rivals = nil, nil // its limits were others
+	}
+	if w.name != nameC {
+		m.up.rivals = append(m.up.rivals, rival{name: nameC})
+	}
+	m.up.name, m.down.name = m.name, m.name
+	return m
+}
+
+// starts measures ways and prints their starts and stops.
+func starts(h *harness, table string, ways []way) (within bool, err error) {
+	floors := newFloors()
+	todo := []func() error{func() error { return floors.round(h) }} // all that a round measures
+	once := map[string]*row{}
 	var all []*measured
 	for _, w := range ways {
-		path := lab.programs[w.program]
-		if path == "" {
+		if h.programs[w.program] == "" {
 			continue
 		}
-		m := &measured{way: w}
-		most := 0.0
-		if w.ours && w.program != "pure Go" {
-			most = mostStart
-		}
-		m.up = row{name: w.name, rivals: []rival{{name: twice[w.program].name, most: most}, {name: ways[0].name}}}
-		m.down = row{name: w.name, rivals: []rival{{name: once[w.program].name}}}
+		m := newMeasured(h, w, floors)
 		all = append(all, m)
-		todo = append(todo, func() error { return m.round(lab, path) })
+		todo = append(todo, m.round)
+		if w.ours && h.against != nil {
+			w.against = true
+			before := newMeasured(h, w, floors)
+			all = append(all, before)
+			todo = append(todo, before.round)
+			m.up.rivals = append(m.up.rivals, against(&before.up))
+			m.down.rivals = append(m.down.rivals, against(&before.down))
+		}
+		if w.stop != "" && once[w.program] == nil {
+			one := &row{name: "one run, " + w.program}
+			once[w.program] = one
+			todo = append(todo, func() error {
+				took, err := h.run(h.programs[w.program], "nothing")
+				one.samples = append(one.samples, took)
+				return err
+			})
+		}
 	}
 
 	const warmup = 3
@@ -101,67 +134,53 @@ func starts(lab *lab) (within bool, err error) {
 			}
 		}
 		if round == warmup-1 {
-			for _, name := range programNames {
-				if once[name] != nil {
-					once[name].samples, twice[name].samples = nil, nil
-				}
+			for _, r := range floors.rows {
+				r.samples, r.late = nil, nil
+			}
+			for _, r := range once {
+				r.samples = nil
 			}
 			for _, m := range all {
-				m.up.samples, m.down.samples, m.early, m.after = nil, nil, nil, nil
+				m.up.samples, m.up.late, m.down.samples, m.after = nil, nil, nil, nil
 			}
 		}
 	}
 
-	// Each program's runs, then the daemons.
-	var startRows, stopRows []*row
-	for _, name := range programNames {
-		if once[name] == nil {
-			continue
-		}
-		startRows = append(startRows, twice[name])
-		for _, m := range all {
-			if m.program == name && m.stop != "" {
-				stopRows = append(stopRows, once[name])
-			}
+	// The floors and each program's run, then the daemons.
+	startRows := floors.list()
+	var stopRows []*row
+	for _, w := range ways {
+		if one := once[w.program]; one != nil && !slices.Contains(stopRows, one) {
+			stopRows = append(stopRows, one)
 		}
 	}
-	within = true
 	for _, m := range all {
+		m.up.note = noteLate(m.up.late)
 		startRows = append(startRows, &m.up)
-		if early := median(m.early); early > 100*time.Microsecond {
-			m.up.note = fmt.Sprintf("exits %s before it is up", pretty(early))
-		}
 		if m.stop == "" {
 			continue
 		}
 		stopRows = append(stopRows, &m.down)
-		more := median(m.down.samples) - median(once[m.program].samples)
-		m.down.note = "a run and " + pretty(more)
-		if m.ours {
-			m.down.note += fmt.Sprintf(" (%s)", pretty(mostStop))
-			within = within && more <= mostStop
-		}
 		if after := median(m.after); after > 100*time.Microsecond {
-			m.down.note += fmt.Sprintf(", exits %s before it is gone", pretty(after))
+			m.down.note = fmt.Sprintf("exits %s before it is gone", pretty(after))
 		}
 	}
-	started := printRows(fmt.Sprintf("start: until the program has exited and the daemon is up, %d rounds", *rounds), startRows)
-	stopped := printRows(fmt.Sprintf("stop: until the program has exited and the idle daemon is gone, %d rounds", *rounds), stopRows)
-	return within && started && stopped, nil
+	started := printRows(fmt.Sprintf("%s: until the program has exited and the daemon is up, %d rounds", table, *rounds), startRows)
+	stopped := printRows(fmt.Sprintf("%s: stop: until the program has exited and the idle daemon is gone, %d rounds", table, *rounds), stopRows)
+	return started && stopped, nil
 }
 
 // round starts the daemon and stops it.
-func (m *measured) round(lab *lab, path string) error {
-	d, err := lab.start(path, m.start)
+func (m *measured) round() error {
+	d, err := m.h.start(m.path, m.start)
 	if err != nil {
 		return fmt.Errorf("%s: %w", m.name, err)
 	}
-	m.up.samples = append(m.up.samples, d.up)
-	m.early = append(m.early, d.up-d.exited)
+	m.up.samples, m.up.late = append(m.up.samples, d.up), append(m.up.late, d.up-d.exited)
 	if m.stop == "" {
-		return lab.kill(d)
+		return m.h.kill(d)
 	}
-	took, waited, err := lab.stop(d, path, m.stop)
+	took, waited, err := m.h.stop(d, m.path, m.stop)
 	m.down.samples = append(m.down.samples, took)
 	m.after = append(m.after, waited)
 	return err

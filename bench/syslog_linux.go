@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 	"github.com/madhadron/daemonize"
 )
 
-func init() { benches["syslog"] = bothHalves("syslog", benchSyslog) }
+func init() { benches["syslog"] = inBothBuilds("syslog", benchSyslog) }
 
 const (
 	devLog   = "/dev/log"
@@ -79,22 +80,136 @@ func benchSyslog() (bool, error) {
 	if usesLibc {
 		contenders[0].rivals = []rival{{name: "C loop", most: 1.15}}
 	}
-	if c := cLoop(loopC, []string{message}); c != nil {
+	if c := timedC(loopC, []string{message}); c != nil {
 		contenders = append(contenders, contender{name: "C loop", measure: c})
 	}
-	for i, c := range contenders {
-		contenders[i].measure = func(n int) time.Duration {
-			time.Sleep(time.Millisecond) // the reader is done with the one before
-			return c.measure(n)
-		}
-	}
-	ok := printTable("syslog, "+half(), contenders, 801, 200)
+	drained(contenders)
+	ok := printTable("syslog, "+buildName(), contenders, 801, 200)
 	for _, c := range contenders {
 		if c.name == "Syslog" || c.name == "slog NewHandler" {
 			fmt.Printf("%s: %.2f allocations a call\n", c.name, allocations(c.measure))
 		}
 	}
+	many := manyCallers(text, ours)
+	drained(many)
+	ok = printTable(fmt.Sprintf("syslog, %s, %d callers at once: a message each", buildName(), callers), many, 101, callers*callerMessages) && ok
+	for _, c := range many[:3] {
+		fmt.Printf("%s: %.0f messages a second\n", c.name, perSecond(c.measure))
+	}
 	return ok, nil
+}
+
+// The callers at once, and how many messages each sends in a round: all of
+// them fit into the socket's queue, so that nobody is held up by the reader.
+const callers, callerMessages = 64, 25
+
+// manyCallers are the contenders with 64 goroutines, or threads in C, and slog
+// records of 5 and 50 attributes.
+func manyCallers(text, ours *slog.Logger) []contender {
+	const c, one = "C, 64 threads", "Syslog, 1 goroutine"
+	queue := daemonize.NewQueue(2 * callers * callerMessages)
+	send := func() { daemonize.Syslog(daemonize.LOG_INFO, message) }
+	contenders := []contender{
+		{name: one, measure: loop(send)},
+		{name: "Syslog, 64 goroutines", measure: parallel(callers, send), rivals: []rival{{name: one}, {name: c}}},
+		{name: "Queue, 64 goroutines, until all is sent", measure: func(n int) time.Duration {
+			start := time.Now()
+			parallel(callers, func() { queue.Syslog(daemonize.LOG_INFO, message) })(n)
+			must(queue.Flush(10 * time.Second))
+			return time.Since(start)
+		}, rivals: []rival{{name: one}, {name: c}}},
+		{name: "Queue, 64 goroutines, until the callers are done", measure: func(n int) time.Duration {
+			took := parallel(callers, func() { queue.Syslog(daemonize.LOG_INFO, message) })(n)
+			must(queue.Flush(10 * time.Second))
+			return took
+		}, rivals: []rival{{name: one}, {name: c}}},
+	}
+	for _, n := range []int{5, 50} {
+		var attributes []any
+		for i := range n {
+			attributes = append(attributes, slog.String(fmt.Sprintf("key%d", i), "192.0.2.17"))
+		}
+		record := func(l *slog.Logger) func() { return func() { l.Info("connection accepted", attributes...) } }
+		theirs := fmt.Sprintf("slog.TextHandler, %d attributes", n)
+		contenders = append(contenders,
+			contender{name: fmt.Sprintf("slog NewHandler, %d attributes", n), measure: loop(record(ours)), rivals: []rival{{name: theirs, most: 1.5}}},
+			contender{name: theirs, measure: loop(record(text))})
+	}
+	if loop := timedC(threadsC, []string{message}, "-pthread"); loop != nil {
+		contenders = append(contenders, contender{name: c, measure: func(n int) time.Duration { return loop(n / (callers * callerMessages)) }})
+	}
+	return contenders
+}
+
+// threadsC has 64 threads send once for each call: one that has gone back to its
+// barrier has sent.
+const threadsC = `
+#include <pthread.h>
+#include <syslog.h>
+enum { THREADS = 64, MESSAGES = 25 };
+static pthread_barrier_t begin, end;
+static void *sender(void *message)
+{
+	for (;;) {
+		pthread_barrier_wait(&begin);
+		for (int i = 0; i < MESSAGES; i++)
+			syslog(LOG_INFO, "%s", (char *)message);
+		pthread_barrier_wait(&end);
+	}
+	return NULL;
+}
+static void prepare(char **args)
+{
+	openlog("bench", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+	pthread_barrier_init(&begin, NULL, THREADS + 1);
+	pthread_barrier_init(&end, NULL, THREADS + 1);
+	for (int i = 0; i < THREADS; i++) {
+		pthread_t thread;
+		pthread_create(&thread, NULL, sender, args[0]);
+	}
+}
+static void once(char **args)
+{
+	(void)args;
+	pthread_barrier_wait(&begin);
+	pthread_barrier_wait(&end);
+}
+`
+
+// parallel calls f n times, by as many goroutines.
+func parallel(goroutines int, f func()) func(n int) time.Duration {
+	return func(n int) time.Duration {
+		var all sync.WaitGroup
+		start := time.Now()
+		for range goroutines {
+			all.Go(func() {
+				for range n / goroutines {
+					f()
+				}
+			})
+		}
+		all.Wait()
+		return time.Since(start)
+	}
+}
+
+func perSecond(measure func(int) time.Duration) float64 {
+	const n = callers * callerMessages
+	var took []time.Duration
+	for range 21 {
+		took = append(took, measure(n))
+	}
+	return n / median(took).Seconds()
+}
+
+// drained has the reader be done before each measurement.
+func drained(contenders []contender) {
+	for i, c := range contenders {
+		contenders[i].measure = func(n int) time.Duration {
+			time.Sleep(time.Millisecond)
+			return c.measure(n)
+		}
+	}
 }
 
 func loop(f func()) func(int) time.Duration {

@@ -17,6 +17,7 @@ type row struct {
 	samples []time.Duration
 	rivals  []rival
 	note    string
+	late    []time.Duration // of a start: how long its launcher had exited when the daemon was up
 }
 
 // A rival is the row that a row is compared with, and the most that it may

@@ -27,8 +27,10 @@
 //   - main runs once. Up to the call it has the terminal's standard input, output
 //     and error; at the call, the first two become /dev/null, and standard error
 //     when the daemon is ready.
-//   - The launcher says how a daemon that was not ready died: "exit status 3",
-//     "signal: killed".
+//   - What main opens before the call, a listening socket or a locked file, say, stays
+//     with the daemon. By the ordinary way the launcher still has it when main runs
+//     again, and the second listen(2) or lock fails.
+//   - Config.StartTimeout counts from the call, and the daemon alone sees to it.
 //   - An error from before the start proper, such as *RunningError, is returned by
 //     Service.Start in the process that would have become the daemon; the launcher
 //     ends with that process's exit status.

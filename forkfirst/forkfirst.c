@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { REPORT = 3 }; /* the child's only descriptor but 0 to 2 */
+/* The child's only descriptors but 0 to 2: the report socket, and both ends of the pipe
+ * for its standard error. ../forkfirst.go counts on it. */
+enum { REPORT = 3, READ_END, WRITE_END };
 
 /* True if there is one argument, and it is start or restart. (glibc gives
  * constructors the arguments, musl does not.) */
@@ -44,7 +47,7 @@ static int is_asked(void)
 	       (n - verb == 8 && memcmp(line + verb, "restart", 8) == 0);
 }
 
-/* Closes all descriptors behind the report. */
+/* Closes all descriptors behind those. */
 static int close_others(void)
 {
 	DIR *d;
@@ -52,7 +55,7 @@ static int close_others(void)
 	int fd;
 
 #ifdef SYS_close_range
-	if (syscall(SYS_close_range, REPORT + 1, ~0U, 0) == 0)
+	if (syscall(SYS_close_range, WRITE_END + 1, ~0U, 0) == 0)
 		return 0;
 #endif
 	d = opendir("/proc/self/fd"); /* Linux before 5.9, or a seccomp filter */
@@ -60,10 +63,24 @@ static int close_others(void)
 		return -1;
 	while ((e = readdir(d)) != NULL) {
 		fd = (int)strtol(e->d_name, NULL, 10);
-		if (fd > REPORT && fd != dirfd(d))
+		if (fd > WRITE_END && fd != dirfd(d))
 			(void)close(fd);
 	}
 	return closedir(d);
+}
+
+/* Puts them in their places. */
+static int keep_three(int report, const int ends[2])
+{
+	int from[3] = { report, ends[0], ends[1] }, i;
+
+	for (i = 0; i < 3; i++) /* out of each other's way */
+		if ((from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, WRITE_END + 1)) < 0)
+			return -1;
+	for (i = 0; i < 3; i++)
+		if (dup3(from[i], REPORT + i, O_CLOEXEC) < 0)
+			return -1;
+	return close_others();
 }
 
 static int receive(int fd, void *to, size_t size)
@@ -123,44 +140,92 @@ static void say(const char *text, size_t size, int status)
 	(void)!writev(STDERR_FILENO, line, 2);
 }
 
+/* Shows what the daemon writes to standard error. 0 at the end. */
+static int show(int fd)
+{
+	char b[4096];
+	ssize_t n = read(fd, b, sizeof b), done = 0;
+
+	while (done < n) {
+		ssize_t w = write(STDERR_FILENO, b + done, (size_t)(n - done));
+
+		if (w < 0 && errno != EINTR)
+			break; /* a terminal that is gone takes nothing; the pipe must not fill up */
+		done += w > 0 ? w : 0;
+	}
+	return n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN));
+}
+
+/* Shows what is in the pipe, which holds 64 KiB: a child of the daemon may
+ * write all the time. */
+static void show_rest(int fd)
+{
+	struct pollfd on = { fd, POLLIN, 0 };
+	int i;
+
+	for (i = 0; i < 64 && poll(&on, 1, 0) > 0 && show(fd); i++)
+		;
+}
+
+/* Shows the pipe until there is a frame to read. */
+static void wait_for_frame(int fd, int *said)
+{
+	struct pollfd on[2] = { { fd, POLLIN, 0 }, { *said, POLLIN, 0 } };
+
+	do {
+		on[0].revents = on[1].revents = 0;
+		if (poll(on, 2, -1) > 0 && on[1].revents != 0 && !show(*said))
+			on[1].fd = *said = -1; /* nobody has the other end: poll(2) takes -1 for none */
+	} while (on[0].revents == 0);
+}
+
 /* The launcher. It returns only if there never was a daemon. What it has
  * not reaped is for init, above all a daemon that has ended by now: who
  * supervises it wants to know how. */
-static void launch(int fd)
+static void launch(int fd, int said)
 {
 	static char words[UINT16_MAX + 1]; /* what to say if it dies now */
 	struct cd_frame f;
 	size_t size = 0;
 	pid_t pid = 0;
-	int status, own = 0;
+	int status, own = 0, own_status = 0;
 
-	while (receive(fd, &f, sizeof f) == 0 && receive(fd, words, f.len) == 0) {
+	for (;;) {
+		wait_for_frame(fd, &said);
+		if (receive(fd, &f, sizeof f) != 0 || receive(fd, words, f.len) != 0)
+			break;
 		switch (f.kind) {
 		case CD_BOOTED: /* it is there */
 			pid = f.num;
 			break;
 		case CD_STAGE: /* how far it has come */
 			size = f.len;
+			own_status = f.code;
 			break;
 		case CD_NOT_DAEMON: /* not a daemon: it speaks for itself */
 			own = 1;
 			break;
-		case CD_READY: /* ready */
+		case CD_READY: /* ready; once our descriptors are closed it reads the pipe */
+			show_rest(said);
 			_exit(0);
 		case CD_FAILED: /* it has said why not */
+			show_rest(said);
 			_exit(f.code);
 		}
 	}
 	if (pid == 0)
 		return;
+	show_rest(said);
 	status = status_of(pid);
 	if (own)
 		_exit(same_code(status));
+	if (size != 0 && own_status && status != -1 && WIFEXITED(status) && WEXITSTATUS(status) != 0)
+		_exit(WEXITSTATUS(status)); /* the program chose it, and its words */
 	if (size != 0) {
 		say(words, size, status);
 		_exit(1);
 	}
-	/* The words of report.go. */
+	/* The words of launcher.go. */
 	(void)snprintf(words, sizeof words,
 		       "%s: the daemon (pid %d) ended before it reached the call that makes it one: main returned, exited or panicked first",
 		       program_invocation_short_name, (int)pid);
@@ -170,15 +235,15 @@ static void launch(int fd)
 
 int cd_forkfirst(void)
 {
-	int ends[2], reaps = 0;
+	int report[2], said[2], reaps = 0;
 	void (*on_child)(int);
 	pid_t child;
 
-	if (!is_asked() || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+	if (!is_asked() || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, report) != 0)
 		return -1;
-	if (ends[0] < REPORT || ends[1] < REPORT) { /* one of 0 to 2 is closed */
-		(void)close(ends[0]);
-		(void)close(ends[1]);
+	if (report[0] < REPORT || report[1] < REPORT /* one of 0 to 2 is closed */ || pipe2(said, O_CLOEXEC) != 0) {
+		(void)close(report[0]);
+		(void)close(report[1]);
 		return -1;
 	}
 	/* The daemon is to be our child when it ends, that we can say how. */
@@ -187,17 +252,19 @@ int cd_forkfirst(void)
 	on_child = signal(SIGCHLD, SIG_DFL);
 	child = fork();
 	if (child == 0) {
-		if ((ends[1] != REPORT && dup3(ends[1], REPORT, O_CLOEXEC) < 0) || close_others() != 0)
+		if (keep_three(report[1], said) != 0)
 			_exit(1);
 		return REPORT;
 	}
-	(void)close(ends[1]);
+	(void)close(report[1]);
+	(void)close(said[1]);
 	if (child > 0) {
-		launch(ends[0]);
+		launch(report[0], said[0]);
 		(void)status_of(child);
 	}
 	(void)prctl(PR_SET_CHILD_SUBREAPER, reaps, 0, 0, 0);
 	(void)signal(SIGCHLD, on_child);
-	(void)close(ends[0]);
+	(void)close(report[0]);
+	(void)close(said[0]);
 	return -1;
 }

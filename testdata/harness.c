@@ -56,6 +56,9 @@ static unsigned long faked_getauxval(unsigned long type) { return type == AT_SEC
 #define getauxval faked_getauxval
 #define stat(path, st) faked_stat(path, st)
 #include "../cdaemon_peer.c"
+#include "../cdaemon_stay.c"
+#undef _GNU_SOURCE
+#include "../cdaemon_process.c"
 #undef _GNU_SOURCE
 #include "../cdaemon_exec.c"
 #undef _GNU_SOURCE

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -28,7 +27,7 @@ const (
 // sh runs a command to its end.
 func sh(t *testing.T, command string) (code int, said string) {
 	t.Helper()
-	c := exec.Command("/bin/sh", "-c", command)
+	c := testbed.Program("/bin/sh", "-c", command)
 	out, err := c.CombinedOutput()
 	require.NotNil(t, c.ProcessState, "%v", err)
 	return c.ProcessState.ExitCode(), strings.TrimSpace(string(out))

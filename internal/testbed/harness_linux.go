@@ -13,7 +13,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -73,10 +72,8 @@ func Finish(t testing.TB, c *exec.Cmd) (code int, said string) {
 	t.Helper()
 	var out bytes.Buffer
 	c.Stdout, c.Stderr = &out, &out
-	require.NoError(t, c.Start())
-	late := time.AfterFunc(20*time.Second, func() { _ = c.Process.Kill() })
-	defer late.Stop()
-	_ = c.Wait()
+	_ = c.Run()
+	require.NotNil(t, c.ProcessState)
 	return c.ProcessState.ExitCode(), out.String()
 }
 

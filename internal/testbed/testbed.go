@@ -6,17 +6,21 @@
 package testbed
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // envHelper names the helper program that a copy of the test binary is to be.
@@ -53,17 +57,46 @@ func Main(m *testing.M) {
 		namespaceInit()
 	}
 	systemdStage()
+	clean()
 	os.Exit(m.Run())
+}
+
+// clean has what the tests start find signals and descriptors as a shell's foreground job does.
+// A background job of a script is started with SIGINT ignored, and what Go ignores it has its
+// children ignore, unless it is notified; descriptors that go test's caller left open would reach
+// daemon(3).
+func clean() {
+	for _, sig := range []os.Signal{unix.SIGHUP, unix.SIGINT} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
+	fds, _ := os.ReadDir("/dev/fd")
+	for _, entry := range fds {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
 }
 
 // Command returns the helper program as a command; argv[0] is "helper", the
 // working directory and the environment are the test's. The helper finds args
 // in os.Args; argv may hold others, for the way to a daemon.
 func Command(helper string, args ...string) *exec.Cmd {
-	c := exec.Command(self(), args...)
+	c := Program(self(), args...)
 	var own string
 	c.Args, own = argv(helper, args)
 	c.Env = append(os.Environ(), envHelper+"="+helper, own, raceEnv())
+	return c
+}
+
+// Program is exec.Command for what a test starts: it is killed after some minutes, so that no
+// Wait lasts for ever.
+func Program(path string, args ...string) *exec.Cmd {
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(3*time.Minute, cancel)
+	c := exec.CommandContext(ctx, path, args...)
+	c.WaitDelay = time.Minute // for a descendant that has its standard output
 	return c
 }
 

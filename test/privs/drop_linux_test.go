@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -129,7 +128,7 @@ var _ = testbed.Helper("become", func() {
 	os.Args[0] = *name
 	if *allow { // which only a service can
 		err = testbed.Must(daemonize.New(func(context.Context, int) error { became(); return nil },
-			&daemonize.Config[int]{User: flag.Arg(0), Group: flag.Arg(1), AllowNewPrivileges: true})).Run()
+			&daemonize.Config[int]{User: flag.Arg(0), Group: flag.Arg(1), AllowNewPrivileges: true})).Run(context.Background())
 	} else if err = daemonize.DropPrivileges(flag.Arg(0), flag.Arg(1)); err == nil {
 		became()
 	}
@@ -319,7 +318,7 @@ func TestDropInAUserNamespace(t *testing.T) {
 				GidMappings:                []syscall.SysProcIDMap{{HostID: 0, Size: tt.size}},
 				GidMappingsEnableSetgroups: tt.setgroups,
 			}
-			probe := exec.Command("/bin/true")
+			probe := testbed.Program("/bin/true")
 			probe.SysProcAttr = c.SysProcAttr
 			if err := probe.Run(); errors.Is(err, unix.EPERM) {
 				t.Skip("needs user namespaces, which are not to be had in a chroot(2) or where user.max_user_namespaces is 0")

@@ -38,7 +38,7 @@ func TestCrashLeavesEvidence(t *testing.T) {
 	log := testbed.Hear(t)
 	kinds := map[string][]string{ // what status shows, then what the log has, too
 		"goroutine": {"panic: beyond", "recovery", "goroutine ", "crash"},
-		"map":       {"goroutine ", "internal/runtime/maps.fatal", "crash"},
+		"map":       {"probably concurrent use of a map: ", "internal/runtime/maps.fatal", "crash"},
 		"ansi":      {"panic:  [2Jgotcha", "goroutine "},
 	}
 	if testbed.Race {
@@ -59,7 +59,8 @@ func TestCrashLeavesEvidence(t *testing.T) {
 			code, said := testdaemon.Do(t, "status")
 			assert.Equal(t, 1, code)
 			lines := strings.Split(said, "\n")
-			require.Len(t, lines, 3, "%s", said)
+			require.Len(t, lines, 4, "%s", said)
+			assert.Equal(t, "What it logged: journalctl -t svc, or /var/log/syslog or /var/log/messages.", lines[2])
 			if kind == "fault" {
 				assert.Regexp(t, `^It crashed: (SIGSEGV: segmentation violation|fatal error: unexpected signal during runtime execution) \(all of it is in /var/run/svc.crash\)$`, lines[1])
 			} else {

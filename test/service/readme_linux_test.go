@@ -4,7 +4,6 @@ package service_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -39,7 +38,7 @@ func TestREADMEsProgramDoesWhatItsSessionShows(t *testing.T) {
 	for name, text := range map[string]string{"main.go": block(t, "go", 0), "go.mod": mod, "go.sum": string(sum)} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 	}
-	build := exec.Command("go", "build", "-mod=mod", "-o", "docs", ".")
+	build := testbed.Program("go", "build", "-mod=mod", "-o", "docs", ".")
 	build.Dir, build.Env = dir, append(os.Environ(), "GOPROXY=off", "GOWORK=off")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
@@ -48,7 +47,7 @@ func TestREADMEsProgramDoesWhatItsSessionShows(t *testing.T) {
 	var real strings.Builder
 	for line := range strings.Lines(session) {
 		if typed, ok := strings.CutPrefix(line, "# "); ok {
-			c := exec.Command("sh", "-c", typed)
+			c := testbed.Program("sh", "-c", typed)
 			c.Dir = dir
 			out, _ := c.CombinedOutput()
 			real.WriteString(line + string(out))

@@ -191,7 +191,7 @@ var _ = testbed.Helper("after-run", func() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Fprintln(os.Stderr, "returned", s.Run())
+	fmt.Fprintln(os.Stderr, "returned", s.Run(context.Background()))
 	select {}
 })
 

@@ -100,8 +100,8 @@ func TestRunNotifiesItsSupervisor(t *testing.T) {
 	}
 }
 
-// TestSupervisorThatHangsHoldsNobodyUp: its queue is full, and it reads nothing.
-func TestSupervisorThatHangsHoldsNobodyUp(t *testing.T) {
+// TestSupervisorThatReadsNothingDoesNotBlockRun: its queue is full, and it reads nothing.
+func TestSupervisorThatReadsNothingDoesNotBlockRun(t *testing.T) {
 	if !testbed.IsolateIfRoot(t) {
 		return
 	}
@@ -141,7 +141,7 @@ func TestRunTellsOfANotifySocketThatIsNoUse(t *testing.T) {
 // is only known in the process itself.
 func activated(pid string, env ...string) *exec.Cmd {
 	run := testdaemon.Command("run", env...)
-	c := exec.Command("/bin/sh", append([]string{"-c", `LISTEN_PID=` + pid + ` exec "$@"`, "sh", run.Path}, run.Args[1:]...)...)
+	c := testbed.Program("/bin/sh", append([]string{"-c", `LISTEN_PID=` + pid + ` exec "$@"`, "sh", run.Path}, run.Args[1:]...)...)
 	c.Env = run.Env
 	return c
 }

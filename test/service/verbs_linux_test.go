@@ -133,9 +133,26 @@ func TestEmptyNameOfTheProgramIsRefused(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	for _, args := range [][]string{{}, {""}, {"begin"}, {"START"}, {"start", "stop"}, {"start", ""}, {"-h"}} {
-		_, stderr := testbed.Run(t, 2, testbed.Command("service", args...))
-		assert.Equal(t, "Usage: svc {start|stop|restart|status|reload|run}\n", stderr)
+	const usage = "Usage: svc {start|stop|restart|status|reload|run}\n"
+	for _, c := range []struct {
+		args  []string
+		wrong string
+	}{
+		{nil, ""}, {[]string{""}, `""`}, {[]string{"begin"}, `"begin"`}, {[]string{"START"}, `"START"`}, {[]string{"start", "stop"}, `"stop"`},
+		{[]string{"start", ""}, `""`}, {[]string{"-v", "start"}, `"-v"`}, {[]string{"start", "-v"}, `"-v"`}, {[]string{"\x1b[2J"}, `"\x1b[2J"`},
+	} {
+		why := ""
+		if c.wrong != "" {
+			why = "svc: cannot understand " + c.wrong + ": it takes one command; flags of the program's own, if it has any, go before that\n"
+		}
+		stdout, stderr := testbed.Run(t, 2, testbed.Command("service", c.args...))
+		assert.Equal(t, why+usage, stderr)
+		assert.Empty(t, stdout)
+	}
+	for _, help := range []string{"help", "-h", "-help", "--help"} {
+		stdout, stderr := testbed.Run(t, 0, testbed.Command("service", help))
+		assert.Equal(t, usage, stdout, "asked for, so it is no error")
+		assert.Empty(t, stderr)
 	}
 }
 
@@ -189,9 +206,9 @@ func TestRestartWaitsForThePort(t *testing.T) {
 	testbed.HeldBy(t, testdaemon.Pidfile, testbed.One(t, "service"))
 }
 
-// TestStoppedSyslogdHoldsNothingUp: a syslog daemon that takes no messages
+// TestStoppedSyslogdDelaysNeitherStartNorStop: a syslog daemon that takes no messages
 // blocks whoever sends one, for ever.
-func TestStoppedSyslogdHoldsNothingUp(t *testing.T) {
+func TestStoppedSyslogdDelaysNeitherStartNorStop(t *testing.T) {
 	if !testbed.IsolateRoot(t) {
 		return
 	}

@@ -100,7 +100,7 @@ func TestDaemonIsWhatDaemon3Makes(t *testing.T) {
 				testbed.None(t, argv0)
 				return p
 			}
-			theirs := look(exec.Command(c, flags[:]...), c)
+			theirs := look(testbed.Program(c, flags[:]...), c)
 			ours := look(testbed.Command("detacher", flags[:]...), "detacher")
 
 			for fd := range 3 {
@@ -169,7 +169,7 @@ var _ = testbed.Launcher("parent", func() {
 	if err := daemonize.Daemon(false, false); err != nil {
 		log.Fatal(err)
 	}
-	c := exec.Command("sleep", "1000")
+	c := testbed.Program("sleep", "1000")
 	if err := c.Start(); err != nil {
 		log.Fatal(err)
 	}

@@ -129,7 +129,7 @@ func TestProgramOnAMountThatIsNoexec(t *testing.T) {
 	cmd.Path = dir + "/program"
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err)
-	assert.Equal(t, "daemonize: start: cannot run this program again (is its file system mounted noexec?): fork/exec /proc/self/exe: permission denied\n", string(out))
+	assert.Equal(t, "daemonize: start: cannot run this program again (may this user execute the file, and is its file system mounted without noexec?): fork/exec /proc/self/exe: permission denied\n", string(out))
 	testbed.None(t, "remounts")
 }
 

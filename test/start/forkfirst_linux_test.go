@@ -174,9 +174,7 @@ func TestForkFirstErrorBeforeTheStartIsTheCallers(t *testing.T) {
 	testbed.Run(t, 128+9, forked("own-words", "start", "HOW=killed"))
 
 	c := forked("own-words", "start", "HOW=leaves a child")
-	c.WaitDelay = 100 * time.Millisecond                                   // the child has our standard error
-	late := time.AfterFunc(5*time.Second, func() { _ = c.Process.Kill() }) // a launcher that waits for the child
-	defer late.Stop()
+	c.WaitDelay = 100 * time.Millisecond // the child has our standard error
 	testbed.Run(t, 7, c)
 	for _, pid := range testbed.Find("own-words") {
 		require.NoError(t, unix.Kill(pid, unix.SIGKILL))
@@ -210,7 +208,7 @@ var _ = testbed.Helper("foreground", func() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(s.Run())
+	fmt.Println(s.Run(context.Background()))
 	os.Exit(5)
 })
 
@@ -245,7 +243,7 @@ var _ = testbed.Helper("cannot-setsid", func() {
 	testbed.ExecHelper(os.Args[1:])
 })
 
-func TestForkFirstInDoubtTakesTheOrdinaryWay(t *testing.T) {
+func TestForkFirstFallsBackToReexecution(t *testing.T) {
 	testbed.NeedLinuxBuild(t, "package forkfirst")
 	if !testbed.IsolateBothWays(t) {
 		return
@@ -283,5 +281,5 @@ func TestForkFirstChildHasTheTerminalAndTheReport(t *testing.T) {
 		c.ExtraFiles = append(c.ExtraFiles, f)
 	}
 	stdout, _ := testbed.Run(t, 3, c)
-	assert.Equal(t, "0 /dev/null\n1 pipe\n2 pipe\n3 socket\n", stdout)
+	assert.Equal(t, "0 /dev/null\n1 pipe\n2 pipe\n3 socket\n4 pipe\n5 pipe\n", stdout)
 }

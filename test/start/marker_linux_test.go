@@ -29,9 +29,15 @@ var _ = testbed.Helper("hostile", func() {
 	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d:3", testdaemon.Marker, os.Getpid()))
 	cmd.ExtraFiles = []*os.File{b}
 	cmd.Stderr = os.Stderr
-	err = cmd.Run()
+	if err = cmd.Start(); err != nil {
+		panic(err)
+	}
+	b.Close()
+	n, _ := a.Read(make([]byte, 1)) // what begins with it is the report of a daemon
 	a.Close()
-	if err != nil {
+	_ = cmd.Process.Kill() // it would wait for the daemon
+	_ = cmd.Wait()
+	if n == 0 {
 		os.Exit(1)
 	}
 })
@@ -113,10 +119,10 @@ func TestMarkerByHandNeverLaunches(t *testing.T) {
 	}
 }
 
-// TestMarkerWithHalfTheTruthIsRefused: the parent is whom the marker names, but
+// TestMarkerOfAnotherLauncherIsRefused: the parent is whom the marker names, but
 // another made the socket; or who made the socket is not the parent; or the
 // session is another.
-func TestMarkerWithHalfTheTruthIsRefused(t *testing.T) {
+func TestMarkerOfAnotherLauncherIsRefused(t *testing.T) {
 	testbed.NeedLinuxBuild(t, "SO_PEERCRED")
 	if !testbed.IsolateBothWays(t) {
 		return
@@ -185,8 +191,11 @@ func TestSetuidProgramRefuses(t *testing.T) {
 	drops := testbed.Command("drops")
 	drops.Path, drops.Dir, drops.SysProcAttr = cmd.Path, cmd.Dir, cmd.SysProcAttr
 	stdout, _ := testbed.Run(t, 0, drops)
-	assert.Equal(t, "daemonize: a set-user-ID or set-group-ID program has no name but the one that its caller chooses: name the user and the group\n", stdout)
+	assert.Equal(t, "daemonize: DropPrivileges without a user: name one\n<nil>\n", stdout)
 }
 
-// drops becomes nobody, and whatever group is called like the program.
-var _ = testbed.Helper("drops", func() { fmt.Println(daemonize.DropPrivileges("nobody", "")) })
+// drops becomes nobody: os.Args[0] says neither which user nor which group.
+var _ = testbed.Helper("drops", func() {
+	fmt.Println(daemonize.DropPrivileges("", ""))
+	fmt.Println(daemonize.DropPrivileges("nobody", ""))
+})

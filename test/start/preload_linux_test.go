@@ -6,7 +6,6 @@ import (
 	"debug/elf"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -88,7 +87,7 @@ var _ = testbed.Helper("shows-env", func() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	out, err := exec.Command("env").Output()
+	out, err := testbed.Program("env").Output()
 	os.WriteFile(os.Args[1], fmt.Appendf(nil, "%s%v %v\nend\n", out, err, os.Environ()), 0o600)
 	testbed.UntilTerm()
 })
@@ -99,20 +98,20 @@ func TestNoArgumentsAndNoEnvironment(t *testing.T) {
 		return
 	}
 	still := filepath.Join(t.TempDir(), "stillalive")
-	out, err := exec.Command("go", "build", "-o", still, "github.com/madhadron/daemonize/examples/stillalive").CombinedOutput()
+	out, err := testbed.Program("go", "build", "-o", still, "github.com/madhadron/daemonize/examples/stillalive").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	bare := testbed.CC(t, `#include <unistd.h>
 int main(int argc, char **argv) { char *none[] = { 0 }; return execve(argv[1], argc > 2 ? argv + 2 : none, none); }
 `)
-	_, stderr := testbed.Run(t, 2, exec.Command(bare, still))
+	_, stderr := testbed.Run(t, 2, testbed.Program(bare, still))
 	assert.Contains(t, stderr, "Usage: stillalive {start|")
-	_, stderr = testbed.Run(t, 0, exec.Command(bare, still, "stillalive", "start"))
+	_, stderr = testbed.Run(t, 0, testbed.Program(bare, still, "stillalive", "start"))
 	assert.Empty(t, stderr)
 	pid := testbed.One(t, "stillalive")
 	testbed.HeldBy(t, "/run/stillalive.pid", pid)
 	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	require.NoError(t, err)
 	assert.Regexp(t, "^(DAEMONIZE_BOOT=[0-9:]*\x00)?$", string(env), "as it was at exec")
-	testbed.Run(t, 0, exec.Command(bare, still, "stillalive", "stop"))
+	testbed.Run(t, 0, testbed.Program(bare, still, "stillalive", "stop"))
 	testbed.None(t, "stillalive")
 }

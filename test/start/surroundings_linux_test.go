@@ -5,7 +5,6 @@ package start_test
 import (
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -28,21 +27,21 @@ func TestInternalLinkingIsAnErrorAtOnce(t *testing.T) {
 		return
 	}
 	still := filepath.Join(t.TempDir(), "still")
-	out, err := exec.Command("go", "build", "-ldflags=-linkmode=internal", "-o", still, "github.com/madhadron/daemonize/examples/stillalive").CombinedOutput()
+	out, err := testbed.Program("go", "build", "-ldflags=-linkmode=internal", "-o", still, "github.com/madhadron/daemonize/examples/stillalive").CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	cmd := exec.Command(still, "start")
+	cmd := testbed.Program(still, "start")
 	stderr, err := cmd.CombinedOutput()
 	require.Error(t, err)
 	assert.Equal(t, 1, cmd.ProcessState.ExitCode())
 	assert.Equal(t, "stillalive: the C constructor that calls daemon(3) did not run: the program was linked with -ldflags=-linkmode=internal; link without it, or build with CGO_ENABLED=0 or -tags daemonizego\n", string(stderr))
 	testbed.None(t, still)
-	cmd = exec.Command(still, "start")
+	cmd = testbed.Program(still, "start")
 	cmd.Env = append(os.Environ(), testdaemon.Marker+"=2:3")
 	stderr, err = cmd.CombinedOutput()
 	require.Error(t, err)
 	assert.Contains(t, string(stderr), "did not run")
 	testbed.None(t, still)
-	out, err = exec.Command(still, "status").CombinedOutput()
+	out, err = testbed.Program(still, "status").CombinedOutput()
 	require.Error(t, err)
 	assert.Equal(t, "stillalive is not running.\n", string(out))
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPidfileLeftReadableIsNobodysToLock: who may read a file may lock it.
-func TestPidfileLeftReadableIsNobodysToLock(t *testing.T) {
+// TestPidfileThatOthersMayLockIsMadePrivate: who may read a file may lock it.
+func TestPidfileThatOthersMayLockIsMadePrivate(t *testing.T) {
 	testbed.NeedLinuxBuild(t, "/proc/PID/fd")
 	if !testbed.IsolateRoot(t) {
 		return
@@ -55,7 +55,7 @@ func TestPidfileLeftReadableIsNobodysToLock(t *testing.T) {
 	}
 }
 
-func TestEndlessCrashFileHoldsNoStartUp(t *testing.T) {
+func TestHugeCrashFileDoesNotDelayAStart(t *testing.T) {
 	if !testbed.IsolateRoot(t) {
 		return
 	}
@@ -71,10 +71,10 @@ var _ = testbed.Helper("half-dropped", func() {
 	if err := syscall.Setresuid(1000, 1000, 0); err != nil {
 		panic(err)
 	}
-	fmt.Println(daemonize.DropPrivileges("", ""))
+	fmt.Println(daemonize.DropPrivileges("1000", ""))
 })
 
-func TestSavedRootIsNoUnprivilegedProcess(t *testing.T) {
+func TestDropPrivilegesRefusesASavedRoot(t *testing.T) {
 	if !testbed.IsolateRoot(t) {
 		return
 	}

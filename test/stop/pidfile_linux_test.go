@@ -59,7 +59,7 @@ func TestWhatIsNoPidfileIsRefusedByName(t *testing.T) {
 			if !testbed.Isolate(t) {
 				return
 			}
-			sleeper := exec.Command("sleep", "1002")
+			sleeper := testbed.Program("sleep", "1002")
 			require.NoError(t, sleeper.Start())
 			require.NoError(t, os.WriteFile(victim, []byte(strconv.Itoa(sleeper.Process.Pid)), 0o600))
 			c.make(t, testdaemon.Pidfile)
@@ -83,7 +83,7 @@ func TestWhatIsNoPidfileIsRefusedByName(t *testing.T) {
 	}
 }
 
-func TestRunThatTakesNoPidfile(t *testing.T) {
+func TestStartFailsWhereNoPidfileCanBe(t *testing.T) {
 	for _, c := range []struct {
 		name, says string
 		code       int
@@ -136,7 +136,7 @@ func TestUnprivilegedUserSeesAndMayNot(t *testing.T) {
 	require.NoError(t, unix.Kill(pid, unix.SIGKILL))
 	testbed.None(t, "service")
 	stdout, _ = testbed.Run(t, 1, user("status"))
-	assert.Equal(t, "svc is dead, but its pidfile /var/run/svc.pid is left.\n", stdout)
+	assert.Equal(t, "svc is dead, but its pidfile /var/run/svc.pid is left.\nWhat it logged: journalctl -t svc, or /var/log/syslog or /var/log/messages.\n", stdout)
 	testbed.Run(t, 4, user("start"))
 	testbed.Run(t, 0, testdaemon.Command("stop"))
 	stdout, _ = testbed.Run(t, 3, user("status"))

@@ -397,3 +397,46 @@ var _ = testbed.Helper("no-record-locks", func() {
 	testbed.Refuse(unix.ENOLCK, &testbed.Argument{Index: 1, Mask: 0xffffffff, Value: unix.F_SETLK}, unix.SYS_FCNTL)
 	testbed.ExecHelper(os.Args[1:])
 })
+
+// TestRootStopsWhatAUserStarted: in a directory of the user's own, where nobody else may
+// write. Root signals as that user: a process of root's that the user had lock his files
+// is not hit.
+func TestRootStopsWhatAUserStarted(t *testing.T) {
+	if !testbed.IsolateRoot(t) {
+		return
+	}
+	const dir, uid = "/run/users", 65534
+	require.NoError(t, os.Mkdir(dir, 0o755))
+	require.NoError(t, os.Chown(dir, uid, uid))
+	user := func(verb string) *exec.Cmd { return testbed.As(t, uid, testdaemon.Command(verb, "DIR="+dir)) }
+	root := func(verb string) *exec.Cmd { return testdaemon.Command(verb, "DIR="+dir, "STOP_TIMEOUT_MS=100") }
+	log := testbed.StartSyslogd(t, "busybox")
+	testbed.Run(t, 0, user("start"))
+	pid := testbed.One(t, "service")
+	stdout, _ := testbed.Run(t, 0, root("status"))
+	assert.Equal(t, fmt.Sprintf("svc is running (pid %d).\n", pid), stdout)
+	testbed.Run(t, 0, root("reload"))
+	log.Has(t, "reloading as uid 65534")
+	_, stderr := testbed.Run(t, 6, root("start"))
+	assert.Contains(t, stderr, "owned by uid 65534, neither root nor us")
+	testbed.Run(t, 0, root("stop"))
+	testbed.None(t, "service")
+	assert.NoFileExists(t, dir+"/svc.pid")
+	assert.NoFileExists(t, dir+"/svc.lock")
+
+	for _, file := range []string{"/svc.pid", "/svc.lock"} {
+		require.NoError(t, planted(dir+file, 0o600, uid))
+	}
+	innocent := startLocker(t, dir+"/svc.lock")
+	require.NoError(t, os.WriteFile(dir+"/svc.lock", fmt.Appendf(nil, "%d %s/svc.pid\n", innocent, dir), 0o600))
+	require.NoError(t, os.WriteFile(dir+"/svc.pid", []byte(strconv.Itoa(innocent)), 0o600))
+	for _, verb := range []string{"stop", "reload"} {
+		_, stderr := testbed.Run(t, 4, root(verb))
+		assert.Contains(t, stderr, fmt.Sprintf("to pid %d: operation not permitted", innocent))
+	}
+	assert.True(t, testbed.Alive(innocent))
+
+	require.NoError(t, os.Chmod(dir, 0o775))
+	_, stderr = testbed.Run(t, 4, root("status"))
+	assert.Contains(t, stderr, "is owned by uid 65534, neither root nor us", "a third party can write there")
+}

@@ -34,10 +34,10 @@ func TestAfterKill9(t *testing.T) {
 	}
 	kill()
 	stdout, _ := testbed.Run(t, 1, testdaemon.Command("status"))
-	assert.Equal(t, "svc is dead, but its pidfile /var/run/svc.pid is left.\n", stdout)
+	assert.Equal(t, "svc is dead, but its pidfile /var/run/svc.pid is left.\nWhat it logged: journalctl -t svc, or /var/log/syslog or /var/log/messages.\n", stdout)
 	kill() // start takes it over
 	_, stderr := testbed.Run(t, 0, testdaemon.Command("stop"))
-	assert.Equal(t, "svc: Could not find PID file to stop. Is the process running?\n", stderr)
+	assert.Equal(t, "svc: the daemon was dead; removed its pidfile /var/run/svc.pid\n", stderr)
 	testdaemon.NothingLeft(t)
 	kill()
 	testbed.Run(t, 0, testdaemon.Command("restart"))
@@ -50,7 +50,7 @@ func innocentWithPID(t *testing.T, pid int) {
 	t.Helper()
 	script := fmt.Sprintf(`echo %d >/proc/sys/kernel/ns_last_pid; sleep 1003 </dev/null >/dev/null 2>&1 & echo $!`, pid-1)
 	testbed.Eventually(t, func() bool {
-		out, err := exec.Command("sh", "-c", script).Output()
+		out, err := testbed.Program("sh", "-c", script).Output()
 		require.NoError(t, err)
 		got, err := strconv.Atoi(strings.TrimSpace(string(out)))
 		require.NoError(t, err)
@@ -221,11 +221,11 @@ func TestPidfile3AndOursSeeEachOther(t *testing.T) {
 	bsd := testbed.CC(t, libbsdHolder, "-lbsd")
 	testbed.Run(t, 0, testdaemon.Command("start"))
 	pid := testbed.One(t, "service")
-	stdout, _ := testbed.Run(t, 3, exec.Command(bsd, testdaemon.Pidfile))
+	stdout, _ := testbed.Run(t, 3, testbed.Program(bsd, testdaemon.Pidfile))
 	assert.Equal(t, fmt.Sprintf("held by %d\n", pid), stdout)
 	testbed.Run(t, 0, testdaemon.Command("stop"))
 
-	c := exec.Command(bsd, testdaemon.Pidfile)
+	c := testbed.Program(bsd, testdaemon.Pidfile)
 	in, err := c.StdinPipe()
 	require.NoError(t, err)
 	out, err := c.StdoutPipe()
@@ -254,13 +254,13 @@ func TestOtherToolsUnderstandOurPidfile(t *testing.T) {
 	pgrep := testbed.Package(t, "pgrep", "procps")
 	testbed.Run(t, 0, testdaemon.Command("start"))
 	pid := testbed.One(t, "service")
-	testbed.Run(t, 0, exec.Command(ssd, "--status", "--pidfile", testdaemon.Pidfile))
-	stdout, _ := testbed.Run(t, 0, exec.Command(pgrep, "-F", testdaemon.Pidfile))
+	testbed.Run(t, 0, testbed.Program(ssd, "--status", "--pidfile", testdaemon.Pidfile))
+	stdout, _ := testbed.Run(t, 0, testbed.Program(pgrep, "-F", testdaemon.Pidfile))
 	assert.Equal(t, fmt.Sprintln(pid), stdout)
-	testbed.Run(t, 0, exec.Command(filepath.Join(filepath.Dir(pgrep), "pkill"), "-F", testdaemon.Pidfile))
+	testbed.Run(t, 0, testbed.Program(filepath.Join(filepath.Dir(pgrep), "pkill"), "-F", testdaemon.Pidfile))
 	testbed.Eventually(t, func() bool { return unix.Kill(pid, 0) == unix.ESRCH }, "its end: a zombie is alive to start-stop-daemon")
-	testbed.Run(t, 3, exec.Command(ssd, "--status", "--pidfile", "/run/none.pid"))
-	testbed.Run(t, 1, exec.Command(ssd, "--status", "--pidfile", testdaemon.Pidfile))
+	testbed.Run(t, 3, testbed.Program(ssd, "--status", "--pidfile", "/run/none.pid"))
+	testbed.Run(t, 1, testbed.Program(ssd, "--status", "--pidfile", testdaemon.Pidfile))
 }
 
 // container starts the service as in a container that shares our /run: in a

@@ -158,14 +158,14 @@ func reference(t *testing.T, cc string, flags ...string) string {
 	source := filepath.Join(dir, "calls.c")
 	require.NoError(t, os.WriteFile(source, []byte(callsC), 0o600))
 	program := filepath.Join(dir, "calls")
-	out, err := exec.Command(cc, append(flags, "-o", program, source)...).CombinedOutput()
+	out, err := testbed.Program(cc, append(flags, "-o", program, source)...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return program
 }
 
 // referenceCommand runs it under the name that ours has.
 func referenceCommand(program string) *exec.Cmd {
-	c := exec.Command(program)
+	c := testbed.Program(program)
 	c.Args[0] = "/some/where/calls"
 	return c
 }

@@ -1,7 +1,5 @@
-// The empty program in the benchmarks: what any Go program with cgo costs to
-// exec and boot, without this library and without a daemon.
+// The empty program in the benchmarks: what any Go program costs to exec and
+// boot, without this library and without a daemon. cgo.go makes it one with cgo.
 package main
-
-import "C"
 
 func main() {}

@@ -2,5 +2,5 @@
 
 package main
 
-// usesLibc tells which half of daemonize is measured.
+// usesLibc tells which build of daemonize is measured.
 const usesLibc = true

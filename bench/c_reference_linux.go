@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// mainC is the rest of a C loop: it reads how often to call once and writes
+// timedMainC is the rest of a C loop: it reads how often to call once and writes
 // how many nanoseconds that took.
-const mainC = `
+const timedMainC = `
 #include <stdio.h>
 #include <time.h>
 int main(int argc, char **argv)
@@ -32,15 +32,15 @@ int main(int argc, char **argv)
 }
 `
 
-// cLoop starts a C program that calls once, which source has, next to
+// timedC starts a C program that calls once, which source has, next to
 // prepare; nil, with a message, where it cannot be built.
-func cLoop(source string, args []string, libraries ...string) func(n int) time.Duration {
+func timedC(source string, args []string, libraries ...string) func(n int) time.Duration {
 	dir, err := os.MkdirTemp("", "bench")
 	must(err)
 	defer os.RemoveAll(dir)
 	program := filepath.Join(dir, "loop")
 	cc := exec.Command("gcc", append([]string{"-O2", "-x", "c", "-o", program, "-"}, libraries...)...)
-	cc.Stdin = strings.NewReader(source + mainC)
+	cc.Stdin = strings.NewReader(source + timedMainC)
 	if out, err := cc.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: left out: C: needs gcc and its libraries (apt-get install gcc libc6-dev libbsd-dev): %v %s\n", err, out)
 		return nil

@@ -13,10 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lab is where daemons are started and stopped.
-type lab struct {
+// harness is where daemons are started and stopped.
+type harness struct {
 	built    string            // the directory of the programs
 	programs map[string]string // their paths
+	against  map[string]string // those of the checkout of -against; nil without
 	dir      string            // for pidfiles: a tmpfs, as /run is
 	env      []string
 	ready    *os.File // the FIFO that they write their pids to
@@ -24,73 +25,76 @@ type lab struct {
 	null     *os.File
 }
 
-// inLab measures a table with daemons, in namespaces of their own.
-func inLab(measure func(*lab) (bool, error)) func() (bool, error) {
+// withHarness measures a table with daemons, in namespaces of their own.
+func withHarness(measure func(*harness) (bool, error)) func() (bool, error) {
 	return func() (bool, error) {
 		return ownNamespace(func() (bool, error) {
-			l, err := newLab()
+			h, err := newHarness()
 			if err != nil {
 				return false, err
 			}
-			defer l.close()
-			return measure(l)
+			defer h.close()
+			return measure(h)
 		})
 	}
 }
 
-func newLab() (l *lab, err error) {
-	l = &lab{}
+func newHarness() (h *harness, err error) {
+	h = &harness{}
 	defer func() {
 		if err != nil {
-			l.close()
+			h.close()
 		}
 	}()
 	// Daemons that are not root any more go through both.
 	for _, d := range []struct {
 		below string
 		path  *string
-	}{{"", &l.built}, {"/dev/shm", &l.dir}} {
+	}{{"", &h.built}, {"/dev/shm", &h.dir}} {
 		if *d.path, err = os.MkdirTemp(d.below, "bench"); err != nil {
-			return l, err
+			return h, err
 		}
 		if err := os.Chmod(*d.path, 0o755); err != nil {
-			return l, err
+			return h, err
 		}
 	}
-	l.programs = buildAll(l.built)
-	fifo := filepath.Join(l.dir, "ready")
+	h.programs = buildAll(h.built)
+	if h.against, err = buildAgainst(h.built); err != nil {
+		return h, err
+	}
+	fifo := filepath.Join(h.dir, "ready")
 	if err := unix.Mkfifo(fifo, 0o666); err != nil {
-		return l, err
+		return h, err
 	}
 	if err := os.Chmod(fifo, 0o666); err != nil { // despite the umask
-		return l, err
+		return h, err
 	}
 	// Both ends: it never comes to its end, and nobody waits in open. Blocking
 	// reads, without Go's poller: os.NewFile takes it as it is.
 	fd, err := unix.Open(fifo, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return l, err
+		return h, err
 	}
-	l.ready = os.NewFile(uintptr(fd), fifo)
-	l.lines = bufio.NewReader(l.ready)
-	if l.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
-		return l, err
+	h.ready = os.NewFile(uintptr(fd), fifo)
+	h.lines = bufio.NewReader(h.ready)
+	if h.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
+		return h, err
 	}
-	l.env = []string{"PATH=" + os.Getenv("PATH"), "BENCH_READY=" + fifo, "BENCH_DIR=" + l.dir}
-	return l, nil
+	h.env = []string{"PATH=" + os.Getenv("PATH"), "BENCH_READY=" + fifo, "BENCH_DIR=" + h.dir}
+	return h, nil
 }
 
-func (l *lab) close() {
-	l.ready.Close() // nil ones do nothing
-	l.null.Close()
-	os.RemoveAll(l.dir)
-	os.RemoveAll(l.built)
+func (h *harness) close() {
+	h.ready.Close() // nil ones do nothing
+	h.null.Close()
+	os.RemoveAll(h.dir)
+	os.RemoveAll(h.built)
 }
 
 // run runs a program and tells how long it took.
-func (l *lab) run(command ...string) (time.Duration, error) {
+func (h *harness) run(command ...string) (time.Duration, error) {
 	start := time.Now()
-	p, err := os.StartProcess(command[0], command, &os.ProcAttr{Env: l.env, Files: []*os.File{l.null, l.null, os.Stderr}})
+	p, err := os.StartProcess(command[0], command, &os.ProcAttr{Env: h.env, Files: []*os.File{h.null, h.null, os.Stderr}})
 	if err != nil {
 		return 0, err
 	}
@@ -108,12 +112,12 @@ type daemon struct {
 	exited, up time.Duration // since the exec of its launcher
 }
 
-func (l *lab) start(command ...string) (d daemon, err error) {
+func (h *harness) start(command ...string) (d daemon, err error) {
 	start := time.Now()
-	if d.exited, err = l.run(command...); err != nil {
+	if d.exited, err = h.run(command...); err != nil {
 		return d, err
 	}
-	line, err := l.lines.ReadString('\n')
+	line, err := h.lines.ReadString('\n')
 	d.up = time.Since(start)
 	if err != nil {
 		return d, err
@@ -126,26 +130,26 @@ func (l *lab) start(command ...string) (d daemon, err error) {
 }
 
 // stop stops a daemon by its program; waited is how long it lived after that had exited.
-func (l *lab) stop(d daemon, command ...string) (took, waited time.Duration, err error) {
+func (h *harness) stop(d daemon, command ...string) (took, waited time.Duration, err error) {
 	start := time.Now()
-	exited, err := l.run(command...)
+	exited, err := h.run(command...)
 	if err != nil {
 		return 0, 0, err
 	}
-	err = l.gone(d)
+	err = h.gone(d)
 	took = time.Since(start)
 	return took, took - exited, err
 }
 
 // kill ends a daemon that knows no stop.
-func (l *lab) kill(d daemon) error {
+func (h *harness) kill(d daemon) error {
 	if err := unix.PidfdSendSignal(d.pidfd, unix.SIGTERM, nil, 0); err != nil {
 		return os.NewSyscallError("pidfd_send_signal", err)
 	}
-	return l.gone(d)
+	return h.gone(d)
 }
 
-func (l *lab) gone(d daemon) error {
+func (h *harness) gone(d daemon) error {
 	defer unix.Close(d.pidfd)
 	for {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(d.pidfd), Events: unix.POLLIN}}, 10000)

@@ -8,7 +8,7 @@ import (
 	_ "github.com/madhadron/daemonize/forkfirst"
 )
 
-// Ours with the tag forkfirst: start alone forks first, so what it is to
+// The same with the tag forkfirst: start alone forks first, so what it is to
 // start, the service or Daemon, is in $BENCH_START.
 func init() {
 	if what := os.Getenv("BENCH_START"); what != "" && os.Args[1] == "start" {

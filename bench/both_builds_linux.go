@@ -7,21 +7,21 @@ import (
 	"path/filepath"
 )
 
-const envHalf = "BENCH_HALF" // set in the copy that was built with the other half
+const envBuild = "BENCH_BUILD" // set in the copy that was built with the other setting of cgo
 
-// half names the half of daemonize that is measured.
-func half() string {
+// buildName names the build of daemonize that is measured.
+func buildName() string {
 	if usesLibc {
 		return "cgo"
 	}
 	return "pure Go"
 }
 
-// bothHalves measures a table here and in a copy of this command that is built with the
-// other half of daemonize, without cgo or with it.
-func bothHalves(table string, measure func() (bool, error)) func() (bool, error) {
+// inBothBuilds measures a table here and in a copy of this command that is built with the
+// other build of daemonize, without cgo or with it.
+func inBothBuilds(table string, measure func() (bool, error)) func() (bool, error) {
 	return func() (bool, error) {
-		if os.Getenv(envHalf) != "" || os.Getenv(envStage) != "" {
+		if os.Getenv(envBuild) != "" || os.Getenv(envStage) != "" {
 			return measure()
 		}
 		within, err := measure()
@@ -40,7 +40,7 @@ func bothHalves(table string, measure func() (bool, error)) func() (bool, error)
 			return within, nil
 		}
 		c := exec.Command(other, table)
-		c.Env = append(os.Environ(), envHalf+"=other")
+		c.Env = append(os.Environ(), envBuild+"=other")
 		too, err := verdict(c)
 		return within && too, err
 	}

@@ -1,0 +1,182 @@
+//go:build unix
+
+package daemonize
+
+// Errors: which are the stop's own, and the exit codes.
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/rpc"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// statusError is like grpc's status.Error: the cause is in its text alone.
+type statusError struct{ code, desc string }
+
+func (e statusError) Error() string {
+	return "rpc error: code = " + e.code + " desc = " + e.desc
+}
+
+// served is what Serve of net/http returns after how.
+func served(t *testing.T, how func(*http.Server, net.Listener)) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := &http.Server{}
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	require.Eventually(t, func() bool {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}, 10*time.Second, time.Millisecond)
+	how(s, l)
+	return <-done
+}
+
+func TestErrorsThatTellOfTheStop(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	child := exec.CommandContext(ctx, "sleep", "1000")
+	require.NoError(t, child.Start())
+	cancel()
+	shutdown := served(t, func(s *http.Server, _ net.Listener) { _ = s.Shutdown(t.Context()) })
+	closed := served(t, func(_ *http.Server, l net.Listener) { _ = l.Close() })
+	file, err := os.CreateTemp(t.TempDir(), "")
+	require.NoError(t, err)
+	file.Close()
+	_, notOpen := file.Write(nil)
+	_, readClosed := file.Stat()
+	db := sql.OpenDB(nil)
+	db.Close()
+	for _, err := range []error{
+		ctx.Err(), child.Wait(), shutdown, closed, notOpen, readClosed,
+		http.ErrServerClosed, net.ErrClosed, fs.ErrClosed, os.ErrClosed, io.ErrClosedPipe, rpc.ErrShutdown, db.PingContext(t.Context()),
+		fmt.Errorf("serve: %w", fmt.Errorf("http: %w", shutdown)),
+		fmt.Errorf("serve: %v", closed), // a text alone
+		errors.Join(ctx.Err(), shutdown, closed),
+		fmt.Errorf("%w; %w", shutdown, net.ErrClosed),
+		Fatal(shutdown),
+		errors.New("grpc: the server has been stopped"),
+		statusError{"Canceled", "context canceled"},
+	} {
+		assert.True(t, tellsOfStop(err, context.Canceled), "%T %v", err, err)
+	}
+}
+
+func TestErrorsThatAreFailuresOfTheStop(t *testing.T) {
+	shut, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	slow := &http.Server{}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	go slow.Serve(l)
+	c, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer c.Close()
+	var late error
+	require.Eventually(t, func() bool { // as soon as the connection counts
+		late = slow.Shutdown(shut)
+		return late != nil
+	}, 10*time.Second, time.Millisecond)
+	require.ErrorIs(t, late, context.DeadlineExceeded)
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer full.Close()
+	_, noSpace := full.WriteString("state")
+	require.ErrorIs(t, noSpace, unix.ENOSPC)
+	_, badDescriptor := os.NewFile(999, "x").Stat()
+	for _, err := range []error{
+		nil, late, noSpace, badDescriptor, io.EOF, io.ErrUnexpectedEOF, unix.ESHUTDOWN, unix.EPIPE, os.ErrPermission,
+		exec.Command("false").Run(), exec.Command("sh", "-c", "kill -SEGV $$").Run(),
+		errors.New("disk full"), errors.New("the server could not be stopped"), errors.New("cannot be closed"), errors.New(""),
+		fmt.Errorf("shutdown: %w", late), fmt.Errorf("shutdown: %v", late),
+		fmt.Errorf("the database could not be closed: %w", noSpace),
+		fmt.Errorf("%w: then 3 messages were lost", errors.New("closed: 3 lost")),
+		errors.Join(http.ErrServerClosed, noSpace), fmt.Errorf("%w; %w", late, net.ErrClosed),
+		recoverPanic(func() error { panic(http.ErrServerClosed) }),
+		statusError{"Unavailable", "connection closed by peer"},
+	} {
+		assert.False(t, tellsOfStop(err, context.Canceled), "%T %v", err, err)
+	}
+}
+
+func TestExitCodesForOtherCommandLines(t *testing.T) {
+	_, refused := New[int](nil, nil)
+	for code, errs := range map[int][]error{
+		0: {nil},
+		1: {io.EOF, &RunningError{"/run/x.pid", 7}, &StartError{ExitCode: 1}},
+		3: {errNoReload},
+		4: {fs.ErrPermission, &StartError{ExitCode: 4}},
+		6: {refused, DropPrivileges("", ""), fmt.Errorf("x: %w", refused)},
+		7: {ErrNotRunning, fmt.Errorf("x: %w", ErrNotRunning)},
+	} {
+		for _, err := range errs {
+			assert.Equal(t, code, ExitCode(err), "%v", err)
+		}
+	}
+	assert.Equal(t, "daemonize: the daemon is not running", ErrNotRunning.Error())
+}
+
+func TestStates(t *testing.T) {
+	var zero Status
+	assert.Equal(t, Unknown, zero.State, "the zero value claims nothing")
+	for state, name := range map[State]string{Unknown: "unknown", Running: "running", Dead: "dead", Stopped: "stopped"} {
+		b, err := json.Marshal(Status{State: state, PID: 4})
+		require.NoError(t, err)
+		assert.JSONEq(t, `{"state":"`+name+`","pid":4}`, string(b))
+		var back Status
+		require.NoError(t, json.Unmarshal(b, &back))
+		assert.Equal(t, Status{State: state, PID: 4}, back)
+	}
+	var s State
+	assert.ErrorContains(t, s.UnmarshalText([]byte("alive")), `"alive" is no state`)
+	for state, code := range map[State]int{Running: 0, Dead: 1, Stopped: 3, Unknown: 4, -1: 4, 99: 4} {
+		assert.Equal(t, code, state.ExitCode())
+	}
+	assert.Equal(t, "in an unknown state", State(99).String())
+}
+
+func TestNamesThatSyslogDaemonsCut(t *testing.T) {
+	nop := func(context.Context, int) error { return nil }
+	for _, name := range []string{"my agent", "a:b", "web[1]", "a]", "naïve", "tab\t", "a/b", "\x7f", "\xff", " a", ".", ".."} {
+		_, err := New(nop, &Config[int]{Name: name})
+		assert.ErrorContains(t, err, "set Name to 1 to 200 printable ASCII characters", "%q", name)
+		assert.Equal(t, 6, ExitCode(err))
+	}
+	for _, name := range []string{"plain", "with-dash", "dot.ted", "under_score", "tunnel@eu", "50%done", "a+b", strings.Repeat("n", 200)} {
+		_, err := New(nop, &Config[int]{Name: name})
+		assert.NoError(t, err, "%q", name)
+	}
+}
+
+func TestCrashCause(t *testing.T) {
+	for text, want := range map[string]string{
+		"panic: beyond\n\ngoroutine 7 [running]:\nmain.f()": "panic: beyond",
+		"runtime stack:\nruntime.throw({0x5bd7d7?, 0x2?})\n\t/go/panic.go:1 +0x4\nruntime.newstack()\n\t/go/stack.go:2 +0x5\nruntime.morestack()\n\n" +
+			"goroutine 10 gp=0x1 m=6 mp=0x2 [running]:\nmain.deep(0x154dd?)\n\t/x.go:3": "probably stack overflow: runtime.newstack main.deep",
+		"goroutine 14 [running]:\ninternal/runtime/maps.fatal({0x5, 0x0?})\n\t/go/x.go:1\nmain.act.func1()\n\t/y.go:2\ncreated by main.act in goroutine 12\n\n" +
+			"goroutine 1 [select]:\nmain.main()": "probably concurrent use of a map: internal/runtime/maps.fatal main.act.func1",
+		"goroutine 3 [running]:\nruntime.throw({0x1})\n\t/x.go:1\nmain.(*T).f(...)\n\t/y.go:2": "goroutine 3 [running]: main.(*T).f",
+		"": "",
+	} {
+		assert.Equal(t, want, crashCause(text))
+	}
+	assert.Equal(t, "panic: a b c d e", oneLine("panic: a\u202eb\u200fc\u2028d\x1be"))
+}

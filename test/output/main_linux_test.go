@@ -1,0 +1,11 @@
+package output_test
+
+// The tests' beginning.
+
+import (
+	"testing"
+
+	"github.com/madhadron/daemonize/internal/testbed"
+)
+
+func TestMain(m *testing.M) { testbed.Main(m) }
