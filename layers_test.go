@@ -30,7 +30,7 @@ var layers = []map[string]string{
 	},
 	{
 		"boot":     "boot",
-		"pidfile":  "pidfile companion holder pidfile_linux pidfile_other status",
+		"pidfile":  "pidfile companion trusted holder pidfile_linux pidfile_other status",
 		"accounts": "accounts",
 		"syslog":   "syslog syslog_slog syslog_queue",
 	},
