@@ -206,6 +206,7 @@ func (s *service) stop(p *progress, say func(string)) (ending, error) {
 			"its action must return when its context ends", done.pid, seconds(s.config.StopTimeout))
 		Openlog(s.config.Name, s.config.SyslogOptions&^LOG_PERROR, s.config.SyslogFacility)
 		logNotice(LOG_WARNING, text)
+		_ = ownLog.flush(logTimeout, logTimeout) // this process may end next
 		p.end()
 		say(text)
 	}

@@ -281,8 +281,12 @@ func (s *starter) refuse(code int, err error) {
 // launcher to let go of it. The caller holds mu.
 func (s *starter) verdict(f frame) error {
 	s.done = true
+	if s.pipe != nil && f.kind != frameReady { // the launcher reads it to its end: watch must not
+		s.pipe.Close()
+		s.pipe = nil
+	}
 	err := writeFrame(s.report, f)
-	if s.pipe == nil || f.kind != frameReady {
+	if s.pipe == nil {
 		s.closeReport()
 	}
 	return err

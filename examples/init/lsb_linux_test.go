@@ -64,7 +64,8 @@ func TestLSBScript(t *testing.T) {
 		{"status", 3, "stillalive is not running."},
 		{"restart", 0, ""},
 		{"stop", 0, ""},
-		{"nonsense", 2, "Usage: stillalive {start|stop|restart|status|reload|run}"},
+		{"nonsense", 2, "stillalive: cannot understand \"nonsense\": it takes one command; flags of the program's own, if it has any, go before that\n" +
+			"Usage: stillalive {start|stop|restart|status|reload|run}"},
 		{"", 2, "Usage: stillalive {start|stop|restart|status|reload|run}"},
 	}
 	for _, step := range steps {

@@ -126,9 +126,10 @@ var _ = testbed.Helper("become", func() {
 		io.Copy(io.Discard, os.Stdin)
 	}
 	os.Args[0] = *name
-	if *allow { // which only a service can
+	if *allow || flag.Arg(0) == "" || flag.Arg(1) == "" { // a service has rules for what is not named
 		err = testbed.Must(daemonize.New(func(context.Context, int) error { became(); return nil },
-			&daemonize.Config[int]{User: flag.Arg(0), Group: flag.Arg(1), AllowNewPrivileges: true})).Run(context.Background())
+			&daemonize.Config[int]{User: flag.Arg(0), Group: flag.Arg(1), AllowNewPrivileges: *allow,
+				PidfileDirectory: "/nonexistent"})).Run(context.Background())
 	} else if err = daemonize.DropPrivileges(flag.Arg(0), flag.Arg(1)); err == nil {
 		became()
 	}
