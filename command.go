@@ -180,20 +180,26 @@ func (s *service) start(p *progress) error {
 		p.end()
 		os.Stderr.Write(said)
 	}
+	if failed := (*StartError)(nil); errors.As(err, &failed) {
+		// A daemon that failed within its drop had no right any more to remove them.
+		tidy(s.pidfile, []string{crashPath(s.pidfile)})
+	}
 	return err
 }
 
 // launch is launch. Where seccomp(2) is refused, a daemon with C in it can have
 // no_new_privs on all its threads only from its start.
 func (s *service) launch(p *progress) (said []byte, err error) {
-	drops := os.Geteuid() == 0 && s.config.User != "root" && s.config.User != "0"
-	if !drops || s.config.AllowNewPrivileges || !lacksSeccomp() {
-		return launch(false, s.config.StartTimeout, p.lastSeen)
-	}
-	err = withNoNewPrivs(func() (err error) {
+	start := func() error {
 		said, err = launch(false, s.config.StartTimeout, p.lastSeen)
 		return err
-	})
+	}
+	drops := os.Geteuid() == 0 && s.config.User != "root" && s.config.User != "0"
+	if drops && !s.config.AllowNewPrivileges && lacksSeccomp() {
+		err = withNoNewPrivs(start)
+	} else {
+		err = start()
+	}
 	return said, err
 }
 

@@ -42,7 +42,9 @@ type Config[T any] struct {
 	// daemon stays who it is; a User or Group other than that is an
 	// fs.ErrPermission, exit code 4. With the user come initgroups(3)'s
 	// supplementary groups, and HOME, USER and LOGNAME as a login sets them, see
-	// [DropPrivileges]. Only "root" or "0" stays root.
+	// [DropPrivileges]. Only "root" or "0" stays root. User CurrentUser stays whoever
+	// starts the daemon, root or not, without any change; Group may then name the
+	// group that the process has, or nothing.
 	User, Group string
 
 	// AllowNewPrivileges leaves no_new_privs (prctl(2)) unset. By default the
@@ -64,6 +66,12 @@ type Config[T any] struct {
 	// by its group), unless it is sticky, as /tmp is; else the start is refused,
 	// exit code 6. Default: /var/run.
 	PidfileDirectory string
+
+	// Pidfile is the pidfile's path, for programs with an option of their own for
+	// it: absolute, and ending in ".pid". Its directory must be what
+	// PidfileDirectory says, which must then be empty. The other files of the
+	// daemon stand beside it. Default: PidfileDirectory, then Name, then ".pid".
+	Pidfile string
 
 	// StopTimeout is the time between SIGTERM and SIGKILL: the action must
 	// return within it after its context has ended, see [New]; one that does not
@@ -142,6 +150,7 @@ func (c *Config[T]) settings() settings {
 		SyslogOptions:      c.SyslogOptions,
 		SyslogFacility:     c.SyslogFacility,
 		PidfileDirectory:   c.PidfileDirectory,
+		Pidfile:            c.Pidfile,
 		StopTimeout:        c.StopTimeout,
 		Umask:              c.Umask,
 		Reload:             c.Reload,
@@ -164,8 +173,8 @@ func (c *Config[T]) complete() error {
 	if err := checkName(c.Name); err != nil {
 		return err
 	}
-	if c.PidfileDirectory == "" {
-		c.PidfileDirectory = "/var/run"
+	if err := c.completePidfile(); err != nil {
+		return err
 	}
 	if c.StopTimeout == 0 {
 		c.StopTimeout = 4 * time.Second
@@ -194,6 +203,28 @@ func (c *Config[T]) complete() error {
 		return badConfig("SyslogOptions %#x: only openlog(3)'s LOG_PID, LOG_CONS, LOG_NDELAY, "+
 			"LOG_ODELAY, LOG_NOWAIT and LOG_PERROR are known", int(c.SyslogOptions))
 	}
+	return nil
+}
+
+// completePidfile finds the pidfile's path and its directory.
+func (c *Config[T]) completePidfile() error {
+	if c.Pidfile == "" {
+		if c.PidfileDirectory == "" {
+			c.PidfileDirectory = "/var/run"
+		}
+		c.Pidfile = filepath.Join(c.PidfileDirectory, c.Name+".pid")
+		return nil
+	}
+	name, isPid := strings.CutSuffix(filepath.Base(c.Pidfile), ".pid")
+	switch {
+	case c.PidfileDirectory != "":
+		return badConfig("Pidfile and PidfileDirectory are both set: leave one of them empty")
+	case !filepath.IsAbs(c.Pidfile):
+		return badConfig("Pidfile %q is not an absolute path: the daemon's working directory is /", c.Pidfile)
+	case !isPid || checkName(name) != nil: // a start erases what the file says: no /etc/passwd by mistake
+		return badConfig("Pidfile %q is not a path that ends in NAME.pid, where NAME could be a daemon's name", c.Pidfile)
+	}
+	c.PidfileDirectory = filepath.Dir(filepath.Clean(c.Pidfile)) // a slash at the end does not count
 	return nil
 }
 

@@ -73,18 +73,19 @@
 // in which it was set by anyone but its own launcher never starts a daemon. The
 // verb run obeys NOTIFY_SOCKET, LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES and
 // JOURNAL_STREAM of systemd. The drop of privileges sets HOME, USER and LOGNAME.
-// The pure-Go syslog half honours TZ as libc does.
+// Syslog of the pure-Go build honours TZ as libc does.
 //
 // # Files
 //
 //	/var/run/NAME.pid    the pidfile: the pid's digits, mode 0600
+//	/var/run/NAME.lock   its companion, by whose lock the daemon is known, mode 0600
 //	/var/run/NAME.crash  what the Go runtime printed in a crash, mode 0600
 //	/dev/log             the socket of the syslog daemon
 //
-// The daemon holds an exclusive flock(2) on its pidfile for life. stop, reload and
-// restart signal only a process that is proved to hold it. BSD's pidfile(3)
-// locks the same way. On Linux an abstract unix(7) socket named @daemonize/HASH
-// hints that a daemon has the pidfile, even one that was removed.
+// The daemon holds two locks for life: flock(2) on its pidfile, as BSD's
+// pidfile(3) does, and a record lock of fcntl(2) on the companion. stop, reload and
+// restart signal only the process that F_GETLK names as that lock's holder. Config
+// can name another directory, another pidfile, and a file for standard output.
 //
 // # Exit status
 //
@@ -99,23 +100,20 @@
 // A daemon that dropped its privileges cannot remove its pidfile from a directory
 // of root's when it ends by itself; status then says that it is dead, the
 // next start takes the file over, and root's stop removes it. The pidfile must be
-// on a file system with flock(2). On Linux a start needs /proc. Root without
-// CAP_SYS_PTRACE, as in most containers, cannot look into a daemon that dropped its
-// privileges: there /proc/locks proves who holds the pidfile, unless the clock
-// was set forward since. Elsewhere stop signals the pid that the locked file
-// names, by kill(2): that this process holds the lock is not proved, and status
-// needs the right to read the file.
+// on a file system with flock(2) and record locks. On Linux a start needs /proc.
+// If somebody removes NAME.lock under a daemon, only Linux can still prove who the
+// daemon is; if somebody removes NAME.pid and NAME.lock, nothing can. On other
+// systems status needs the right to read the files.
 //
 // Set-user-ID programs cannot start a daemon. With cgo over glibc 2.32 or newer,
 // a library that has started threads before main (LD_PRELOAD) makes a start an
 // error: fork(2) would end them. A program with cgo that is built with the tag
 // daemonizego over musl before 1.2.4 may crash while it drops its privileges
 // (golang.org/issue/39857): build it without the tag. Under systemd prefer the
-// verb run, or use Type=forking with PIDFile=. On systems other than Unix the
-// package is empty.
+// verb run, or use Type=forking with PIDFile=.
 //
 // # See also
 //
 // daemon(3), daemon(7), syslog(3), getpwnam(3), initgroups(3), setresuid(2),
-// prctl(2), flock(2), pidfd_open(2), sd_notify(3), sd_listen_fds(3), getent(1)
+// prctl(2), flock(2), fcntl(2), pidfd_open(2), sd_notify(3), sd_listen_fds(3), getent(1)
 package daemonize

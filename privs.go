@@ -40,7 +40,8 @@ import (
 // "root" or "0" stays root, deliberately: then there is nothing to prove and
 // no_new_privs is left alone. What root has already is not set again, and its
 // groups stay where it may not set them, as in a user namespace that denies
-// setgroups(2). Another name with uid 0 is refused, and so is gid
+// setgroups(2). [CurrentUser] is refused here: nothing would be dropped. Another
+// name with uid 0 is refused, and so is gid
 // 0 under any name but "root", "wheel" or "0".
 //
 // After an error the process may be half way. It must exit, without running
@@ -50,7 +51,7 @@ import (
 // only together with a seccomp(2) filter. It allows everything, costs about ten
 // nanoseconds a system call, and shows as "Seccomp: 2" in /proc/PID/status.
 func DropPrivileges(user, group string) error {
-	if user == "" {
+	if user == "" || user == CurrentUser {
 		return badConfig("DropPrivileges without a user: name one")
 	}
 	dropping.Lock() // the second one finds itself unprivileged
@@ -111,7 +112,7 @@ func (a *account) String() string {
 // for Config.User and Config.Group. It changes nothing, so that the launcher
 // can ask before anything starts.
 func resolveAccount(name, userName, groupName string) (*account, error) {
-	if os.Geteuid() != 0 {
+	if os.Geteuid() != 0 || userName == CurrentUser {
 		return resolveSelf(userName, groupName)
 	}
 	var p *Passwd
@@ -156,18 +157,26 @@ func (a *account) usable() error {
 	return nil
 }
 
-// resolveSelf is resolveAccount for a process that is not root: it stays who
-// it is, and may be asked for nobody else.
+// CurrentUser, as a user, is whoever starts the daemon: nothing is dropped, and
+// the environment stays as it is. Started by root, the daemon runs as root. No
+// account has that name.
+const CurrentUser = "-"
+
+// resolveSelf is resolveAccount for a process that stays who it is: it is not
+// root, or was told to. It may be asked for nobody else.
 func resolveSelf(userName, groupName string) (*account, error) {
 	a := &account{uid: os.Geteuid(), gid: os.Getegid()}
-	if canRegainRoot() {
+	if a.uid != 0 && canRegainRoot() {
 		return nil, fmt.Errorf("daemonize: we run as uid %d, but the real or saved uid is root's, which would come back: %w; give up all three, or start as root", a.uid, fs.ErrPermission)
 	}
 	refuse := func(what string) error {
+		if a.uid == 0 { // CurrentUser is root
+			return &configError{fmt.Errorf("daemonize: user %q stays who it is, gid %d, and does not become %s: name a user, or no group", CurrentUser, a.gid, what)}
+		}
 		return fmt.Errorf("daemonize: become %s: %w: we run as uid %d, gid %d, and only root may change that; start as root, or as %s",
 			what, fs.ErrPermission, a.uid, a.gid, what)
 	}
-	if userName != "" {
+	if userName != "" && userName != CurrentUser {
 		p, err := namedUser(userName)
 		if err != nil {
 			return nil, err

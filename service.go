@@ -81,7 +81,7 @@ func New[T any](action func(context.Context, T) error, config *Config[T]) (*Serv
 	}
 	s := &service{
 		config:     c.settings(),
-		pidfile:    filepath.Join(c.PidfileDirectory, c.Name+".pid"),
+		pidfile:    filepath.Clean(c.Pidfile),
 		privileged: func() error { return nil },
 	}
 	var result T

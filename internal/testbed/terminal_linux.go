@@ -13,7 +13,8 @@ import (
 // Terminal is a pseudoterminal: programs get its File, the test reads what
 // they write.
 type Terminal struct {
-	File *os.File // the program's side
+	File     *os.File // the program's side
+	Keyboard *os.File // what a person types
 
 	mu   sync.Mutex
 	text strings.Builder
@@ -41,7 +42,7 @@ func NewTerminal(t testing.TB, columns int) *Terminal {
 	if err != nil {
 		t.Skipf("needs a pseudoterminal (mount devpts on /dev/pts): %v", err)
 	}
-	term := &Terminal{File: theirs}
+	term := &Terminal{File: theirs, Keyboard: us}
 	go func() {
 		for b := make([]byte, 4096); ; {
 			n, err := us.Read(b)

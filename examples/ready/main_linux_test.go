@@ -1,0 +1,42 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/madhadron/daemonize/internal/testbed"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var _ = testbed.Helper("shop", main)
+
+func TestMain(m *testing.M) { testbed.Main(m) }
+
+func TestStartEndsWhenTheActionIsReady(t *testing.T) {
+	if !testbed.Isolate(t) {
+		return
+	}
+	shop := func(database, verb string) (int, string) {
+		c := testbed.Command("shop", verb)
+		c.Env = append(c.Env, "SHOP_DATABASE="+database)
+		return testbed.Finish(t, c)
+	}
+	code, said := shop("/nowhere", "start")
+	assert.Equal(t, 1, code)
+	assert.Contains(t, said, "open /nowhere: no such file or directory")
+	testbed.None(t, "shop")
+
+	code, said = shop("", "start")
+	require.Zero(t, code, said)
+	response, err := http.Get("http://localhost:8081/")
+	require.NoError(t, err, "start has returned: it must serve")
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	assert.Regexp(t, `^\d+ goods\n$`, string(text))
+	code, said = shop("", "stop")
+	assert.Zero(t, code, said)
+	assert.Empty(t, said)
+}
