@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,4 +42,20 @@ func Build(t testing.TB, pkg string) string {
 	out, err := exec.Command(goTool, append(args, "github.com/madhadron/daemonize/"+pkg)...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return program
+}
+
+// StatusTold is true where the launcher learns how a daemon that was never ready ended: C does
+// that on Linux alone, and not with the tags that have it do what other systems do.
+func StatusTold() bool {
+	return !UsesLibc || !slices.ContainsFunc(BuildSettings(), func(s string) bool {
+		return strings.HasPrefix(s, "-tags=") && (strings.Contains(s, "daemonizeother") || strings.Contains(s, "daemonizeexecagain"))
+	})
+}
+
+// NeedStatusTold skips what needs StatusTold.
+func NeedStatusTold(t testing.TB) {
+	t.Helper()
+	if !StatusTold() {
+		t.Skip("needs the exit status of the daemon, which Linux alone has: run without the tag daemonizeother or daemonizeexecagain")
+	}
 }

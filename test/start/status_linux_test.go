@@ -53,6 +53,7 @@ var _ = testbed.Launcher("mounts", func() {
 })
 
 func TestDetachEndsWithTheProgramsStatus(t *testing.T) {
+	testbed.NeedStatusTold(t)
 	if !testbed.IsolateBothWays(t) {
 		return
 	}
@@ -111,6 +112,7 @@ var _ = testbed.Launcher("early", func() {
 })
 
 func TestLauncherSaysWhatTheDaemonCannotHave(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "/proc/self/fd")
 	if !testbed.IsolateBothWays(t) {
 		return
 	}
