@@ -19,12 +19,6 @@
 #include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
-#if defined(__GLIBC__) && defined(CD_LINUX)
-#if __GLIBC_PREREQ(2, 32)
-#include <sys/single_threaded.h>
-#define CD_KNOWS_THREADS
-#endif
-#endif
 #ifdef __linux__
 #include <sys/auxv.h>
 #include <sys/prctl.h>
@@ -91,22 +85,6 @@ static void clean_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* fork(2) would end the threads that a library has started before us, and
- * leave what they had locked. libc knows of its own; the directory, which has
- * a link for each, tells whether they are still there. (By the directory
- * alone, an emulator's own threads would count: with a libc that does not know,
- * there is no telling.) */
-static int has_threads(void)
-{
-#ifdef CD_KNOWS_THREADS
-	struct stat st;
-
-	return !__libc_single_threaded && stat("/proc/self/task", &st) == 0 && st.st_nlink > 3;
-#else
-	return 0;
-#endif
-}
-
 #ifdef CD_LINUX
 /* NULL without package forkfirst. (Not a weak definition: Go's internal
  * linking takes that for a second one.) */
@@ -117,7 +95,7 @@ static int fork_first(void)
 {
 #ifdef CD_LINUX
 	/* cppcheck-suppress knownConditionTrueFalse ; not in every libc */
-	if (cd_forkfirst != NULL && getpid() != 1 && !cd_is_secure() && !has_threads())
+	if (cd_forkfirst != NULL && getpid() != 1 && !cd_is_secure() && !cd_has_threads())
 		return cd_forkfirst();
 #endif
 	return -1;
@@ -192,7 +170,7 @@ __attribute__((constructor)) static void boot(int argc, char **argv)
 			m.fd = -1;
 		(void)unsetenv(CD_MARKER);
 		/* cppcheck-suppress knownConditionTrueFalse ; as above */
-		if (m.fd >= 0 && has_threads()) {
+		if (m.fd >= 0 && cd_has_threads()) {
 			errno = EBUSY;
 			give_up(m.fd, CD_WITH_THREADS);
 		}

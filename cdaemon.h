@@ -92,9 +92,11 @@ int cd_forkfirst(void);
  * Called by Go in the daemon, not twice at a time. */
 int cd_close_in_forks(int which, int fd);
 
-/* cd_leave_session_keyring gives root's daemon a session keyring of its own.
+/* cd_has_threads tells whether a library has started threads before the program.
+ * cd_leave_session_keyring gives root's daemon a session keyring of its own.
  * cd_in_executable tells whether this code is part of the program itself, not of a
  * shared object. Called by the constructor. */
+int cd_has_threads(void);
 void cd_leave_session_keyring(void);
 int cd_in_executable(void);
 

@@ -9,11 +9,35 @@
 #include "cdaemon.h"
 
 #include <stddef.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <link.h>
 #include <sys/syscall.h>
 #endif
+
+#if defined(__GLIBC__) && defined(CD_LINUX)
+#if __GLIBC_PREREQ(2, 32)
+#include <sys/single_threaded.h>
+#define CD_KNOWS_THREADS
+#endif
+#endif
+
+/* fork(2) would end the threads that a library has started before us, and
+ * leave what they had locked. libc knows of its own; the directory, which has
+ * a link for each, tells whether they are still there. (By the directory
+ * alone, an emulator's own threads would count: with a libc that does not know,
+ * there is no telling.) */
+int cd_has_threads(void)
+{
+#ifdef CD_KNOWS_THREADS
+	struct stat st;
+
+	return !__libc_single_threaded && stat("/proc/self/task", &st) == 0 && st.st_nlink > 3;
+#else
+	return 0;
+#endif
+}
 
 /* The keys of the session that root logged in with are not the daemon's, which may
  * drop its privileges: see keyrings(7). All threads have the keyring of the first. An
