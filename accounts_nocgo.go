@@ -1,4 +1,4 @@
-//go:build unix && !(cgo && !daemonizego)
+//go:build unix && !darwin && !(cgo && !daemonizego)
 
 package daemonize
 

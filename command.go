@@ -175,12 +175,26 @@ func (s *service) start(p *progress) error {
 	if forkedFirst() {
 		os.Exit(s.startInDaemon(p))
 	}
-	said, err := launch(false, s.config.StartTimeout, p.lastSeen)
+	said, err := s.launch(p)
 	if err == nil {
 		p.end()
 		os.Stderr.Write(said)
 	}
 	return err
+}
+
+// launch is launch. Where seccomp(2) is refused, a daemon with C in it can have
+// no_new_privs on all its threads only from its start.
+func (s *service) launch(p *progress) (said []byte, err error) {
+	drops := os.Geteuid() == 0 && s.config.User != "root" && s.config.User != "0"
+	if !drops || s.config.AllowNewPrivileges || !lacksSeccomp() {
+		return launch(false, s.config.StartTimeout, p.lastSeen)
+	}
+	err = withNoNewPrivs(func() (err error) {
+		said, err = launch(false, s.config.StartTimeout, p.lastSeen)
+		return err
+	})
+	return said, err
 }
 
 // stop logs, and says by way of say, that it had to kill the daemon.

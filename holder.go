@@ -235,6 +235,10 @@ func (h *holder) gone(deadline time.Time) bool {
 	for {
 		// While it ends, it has perhaps released one of its locks: an error.
 		if e, err := look(h.path); err == nil && e.pid != h.pid {
+			// The locks go a moment before the process. A zombie stays longer.
+			for end := time.Now().Add(200 * time.Millisecond); unix.Kill(h.pid, 0) == nil && time.Now().Before(end); {
+				time.Sleep(time.Millisecond)
+			}
 			return true
 		}
 		if time.Now().After(deadline) {

@@ -30,13 +30,13 @@ var layers = []map[string]string{
 	},
 	{
 		"boot":     "boot",
-		"pidfile":  "pidfile companion holder pidfile_linux pidfile_other status",
+		"pidfile":  "pidfile companion trusted holder pidfile_linux pidfile_other status",
 		"accounts": "accounts",
 		"syslog":   "syslog syslog_slog syslog_queue",
 	},
 	{
 		"boot's backends":     "daemon_cgo daemon_nocgo daemon_nocgo_linux daemon_nocgo_other",
-		"accounts's backends": "accounts_cgo accounts_nocgo accounts_files",
+		"accounts's backends": "accounts_cgo accounts_nocgo accounts_nocgo_darwin accounts_files",
 		"privs's backends":    "privs_cgo privs_nocgo privs_other_cgo",
 		"syslog's backends":   "syslog_cgo syslog_nocgo",
 	},

@@ -136,6 +136,32 @@ func setNoNewPrivs() error {
 	return errors.New("no_new_privs for every thread: this kernel's seccomp(2) has no SECCOMP_FILTER_FLAG_TSYNC: set it before the start (setpriv --no-new-privs), or do without it")
 }
 
+// lacksSeccomp is true where setNoNewPrivs would fail later: C is in the program, and
+// seccomp(2) is refused, as by qemu-user and some sandboxes. Without a filter seccomp
+// answers EFAULT where it is allowed.
+func lacksSeccomp() bool {
+	if _, _, e := syscall.AllThreadsSyscall(unix.SYS_GETPID, 0, 0, 0); e != syscall.ENOTSUP {
+		return false
+	}
+	_, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, 0)
+	return e != unix.EFAULT
+}
+
+// withNoNewPrivs calls f in a thread that has no_new_privs, for what it starts. The
+// thread ends with its goroutine: the process stays as it is.
+func withNoNewPrivs(f func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked
+		err := os.NewSyscallError("prctl PR_SET_NO_NEW_PRIVS", unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		if err == nil {
+			err = f()
+		}
+		done <- err
+	}()
+	return <-done
+}
+
 // everyThread shows check the /proc/PID/status of each thread. Without /proc
 // the error is fs.ErrNotExist.
 func everyThread(check func(status map[string]string) error) error {

@@ -25,7 +25,9 @@ func init() {
 			return other(a)
 		}
 		name := cString(a.user)
-		_, err := C.initgroups(&name[0], C.basegid_t(a.gid))
-		return err
+		if r, err := C.initgroups(&name[0], C.basegid_t(a.gid)); r != 0 {
+			return err
+		}
+		return nil
 	}
 }

@@ -80,8 +80,11 @@ func (d *daemon) lock() (*pidfile, error) {
 	if !unwritable(err) && !unwritable(noDir) {
 		return nil, err
 	}
-	if status, _ := probe(d.pidfile); status.State == Running {
+	switch status, _ := probe(d.pidfile); status.State {
+	case Running:
 		return nil, &RunningError{d.pidfile, status.PID}
+	case Unknown: // there is a pidfile, and perhaps a daemon
+		return nil, err
 	}
 	d.notices = append(d.notices, noPidfile+err.Error()+"; nothing keeps a second one from running")
 	return nil, nil

@@ -183,3 +183,12 @@ func quoteMeta(s string) string {
 	}
 	return b.String()
 }
+
+// NeedLinuxBuild skips what only Linux's own files have, where the tag daemonizeother has
+// left them out.
+func NeedLinuxBuild(t testing.TB, what string) {
+	t.Helper()
+	if Portable {
+		t.Skipf("needs %s, which Linux alone has: run without the tag daemonizeother", what)
+	}
+}

@@ -53,6 +53,7 @@ func TestStartThatFails(t *testing.T) {
 
 // TestNoActionRunsAfterAFailedDrop: neither as root nor half way.
 func TestNoActionRunsAfterAFailedDrop(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "setresuid(2)")
 	if !testbed.IsolateRoot(t) {
 		return
 	}
@@ -235,6 +236,7 @@ func TestMarkerByHandStopsNoStatus(t *testing.T) {
 }
 
 func TestNoNewPrivilegesUnlessAllowed(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "no_new_privs")
 	if !testbed.IsolateRoot(t) {
 		return
 	}

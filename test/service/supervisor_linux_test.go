@@ -47,6 +47,7 @@ func TestRunLeavesStderrToTheJournal(t *testing.T) {
 }
 
 func TestRunNotifiesItsSupervisor(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "systemd")
 	if !testbed.IsolateIfRoot(t) {
 		return
 	}

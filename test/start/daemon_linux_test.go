@@ -124,6 +124,7 @@ func TestDaemonIsWhatDaemon3Makes(t *testing.T) {
 }
 
 func TestDaemonIsNamedAsTyped(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "/proc/self/exe")
 	if !testbed.IsolateBothWays(t) {
 		return
 	}

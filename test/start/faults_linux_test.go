@@ -115,6 +115,7 @@ var _ = testbed.Helper("remounts", func() {
 })
 
 func TestProgramOnAMountThatIsNoexec(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "/proc/self/exe")
 	if !testbed.Isolate(t) {
 		return
 	}

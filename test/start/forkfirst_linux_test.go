@@ -46,6 +46,7 @@ func whichCommand() *exec.Cmd {
 }
 
 func TestForkFirstIsForStartAndRestartAlone(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "package forkfirst")
 	if !testbed.Isolate(t) {
 		return
 	}
@@ -103,6 +104,7 @@ var _ = testbed.Helper("ignores-children", func() {
 })
 
 func TestForkFirstProgramThatIsNoDaemonEndsAsItself(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "package forkfirst")
 	for _, c := range []struct {
 		how, says string
 		code      int
@@ -161,6 +163,7 @@ var _ = testbed.Helper("own-words", func() {
 })
 
 func TestForkFirstErrorBeforeTheStartIsTheCallers(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "package forkfirst")
 	if !testbed.IsolateRootOneWay(t) {
 		return
 	}
@@ -180,6 +183,7 @@ func TestForkFirstErrorBeforeTheStartIsTheCallers(t *testing.T) {
 }
 
 func TestForkFirstLauncherThatGoesTakesTheProgramAlong(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "package forkfirst")
 	if !testbed.IsolateRootOneWay(t) {
 		return
 	}
@@ -209,6 +213,7 @@ var _ = testbed.Helper("foreground", func() {
 })
 
 func TestForkFirstRunGoesOnInTheForeground(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "package forkfirst")
 	if !testbed.IsolateRootOneWay(t) {
 		return
 	}
@@ -239,6 +244,7 @@ var _ = testbed.Helper("cannot-setsid", func() {
 })
 
 func TestForkFirstFallsBackToReexecution(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "package forkfirst")
 	if !testbed.IsolateBothWays(t) {
 		return
 	}
@@ -263,6 +269,7 @@ var _ = testbed.Helper("shows", func() {
 })
 
 func TestForkFirstChildHasTheTerminalAndTheReport(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "package forkfirst")
 	if !testbed.Isolate(t) {
 		return
 	}

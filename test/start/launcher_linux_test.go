@@ -261,6 +261,7 @@ var _ = testbed.Helper("replaced", func() {
 
 // TestReplacedProgramStartsItself: an upgrade that happens between.
 func TestReplacedProgramStartsItself(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "/proc/self/exe")
 	if !testbed.Isolate(t) {
 		return
 	}

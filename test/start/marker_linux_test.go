@@ -123,6 +123,7 @@ func TestMarkerByHandNeverLaunches(t *testing.T) {
 // another made the socket; or who made the socket is not the parent; or the
 // session is another.
 func TestMarkerOfAnotherLauncherIsRefused(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "SO_PEERCRED")
 	if !testbed.IsolateBothWays(t) {
 		return
 	}

@@ -33,6 +33,7 @@ func isStatic(t *testing.T) bool {
 }
 
 func TestPreloadedLibraryWithThreads(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "/proc/self/task")
 	if !testbed.Isolate(t) {
 		return
 	}

@@ -20,6 +20,7 @@ import (
 
 // TestPidfileThatOthersMayLockIsMadePrivate: who may read a file may lock it.
 func TestPidfileThatOthersMayLockIsMadePrivate(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "/proc/PID/fd")
 	if !testbed.IsolateRoot(t) {
 		return
 	}

@@ -115,6 +115,7 @@ func TestStartFailsWhereNoPidfileCanBe(t *testing.T) {
 }
 
 func TestUnprivilegedUserSeesAndMayNot(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "/proc/locks")
 	if !testbed.IsolateRoot(t) {
 		return
 	}

@@ -166,6 +166,7 @@ func planted(path string, mode os.FileMode, uid int) error {
 
 // TestCompanionOfAnotherDaemonProvesNothing: somebody renamed it to ours.
 func TestCompanionOfAnotherDaemonProvesNothing(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "/proc/PID/fd")
 	if !testbed.IsolateRoot(t) {
 		return
 	}
@@ -255,6 +256,7 @@ func TestPidfileThatNamesAnotherIsNotBelieved(t *testing.T) {
 // TestCompanionRemovedOrLost: on Linux the descriptors of the process that the pidfile
 // names decide then, as for a daemon of an earlier release, which has no companion.
 func TestCompanionRemovedOrLost(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "/proc/PID/fd")
 	for _, how := range []string{"removed", "lost"} {
 		t.Run(how, func(t *testing.T) {
 			if !testbed.IsolateRoot(t) {
@@ -307,6 +309,7 @@ func TestDaemonThatAsksForItsOwnStatus(t *testing.T) {
 // TestChildOfACloneIsNotTheDaemon: it has the lock of the pidfile, since no library could
 // close it, but not the companion's.
 func TestChildOfACloneIsNotTheDaemon(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "/proc/PID/fd")
 	if !testbed.IsolateRoot(t) {
 		return
 	}
@@ -336,6 +339,7 @@ func TestChildOfACloneIsNotTheDaemon(t *testing.T) {
 // TestLaterProcessWithTheLockIsNotTheDaemon: it was started after the pidfile was written,
 // has the pid that the file names, and was handed the lock. (Only where no companion tells.)
 func TestLaterProcessWithTheLockIsNotTheDaemon(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "/proc/PID/fd")
 	if !testbed.IsolateRoot(t) {
 		return
 	}

@@ -211,6 +211,7 @@ int main(int argc, char **argv) {
 
 // TestPidfile3AndOursSeeEachOther: BSD's pidfile(3), through libbsd.
 func TestPidfile3AndOursSeeEachOther(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "/proc/PID/fd")
 	if _, err := os.Stat("/usr/include/bsd/libutil.h"); err != nil {
 		t.Skip("needs libbsd: apt-get install libbsd-dev")
 	}

@@ -1,0 +1,69 @@
+//go:build !(cgo && !daemonizego)
+
+package daemonize
+
+// The lookup of accounts without cgo on macOS: package os/user asks libSystem there, and
+// libSystem Open Directory. /etc/passwd has next to none of them.
+
+import (
+	"fmt"
+	"os/user"
+	"strconv"
+)
+
+func sysGetpwnam(name string) (*Passwd, error) {
+	u, err := user.Lookup(name)
+	return darwinPasswd(u, name, err)
+}
+
+func sysGetpwuid(uid int) (*Passwd, error) {
+	u, err := user.LookupId(strconv.Itoa(uid))
+	return darwinPasswd(u, strconv.Itoa(uid), err)
+}
+
+// darwinPasswd has no shell and no password: os/user has none.
+func darwinPasswd(u *user.User, key string, err error) (*Passwd, error) {
+	if err != nil {
+		return nil, err
+	}
+	uid, okUID := parseID(u.Uid)
+	gid, okGID := parseID(u.Gid)
+	if !okUID || !okGID {
+		return nil, fmt.Errorf("lookup failed: user %s has uid %q and gid %q", key, u.Uid, u.Gid)
+	}
+	return &Passwd{Name: u.Username, Passwd: "*", UID: uid, GID: gid, Gecos: u.Name, Dir: u.HomeDir}, nil
+}
+
+// sysGetgrnam has no members: os/user has none.
+func sysGetgrnam(name string) (*Group, error) {
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return nil, err
+	}
+	gid, ok := parseID(g.Gid)
+	if !ok {
+		return nil, fmt.Errorf("lookup failed: group %s has gid %q", name, g.Gid)
+	}
+	return &Group{Name: g.Name, GID: gid}, nil
+}
+
+func sysGetgrouplist(name string, gid int) ([]int, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	u.Gid = strconv.Itoa(gid) // the group to begin with, as in getgrouplist(3)
+	ids, err := u.GroupIds()
+	if err != nil {
+		return nil, err
+	}
+	var groups []int
+	for _, id := range ids {
+		g, ok := parseID(id)
+		if !ok {
+			return nil, fmt.Errorf("lookup failed: user %s is in group %q", name, id)
+		}
+		groups = append(groups, g)
+	}
+	return groups, nil
+}

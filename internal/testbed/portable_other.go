@@ -1,0 +1,7 @@
+//go:build unix && daemonizeother
+
+package testbed
+
+// Portable is true with the tag daemonizeother, which has Linux compile what other
+// systems get.
+const Portable = true
