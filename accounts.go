@@ -1,5 +1,3 @@
-//go:build unix
-
 package daemonize
 
 // Accounts: passwd(5) and group(5) entries by name.
@@ -22,6 +20,11 @@ type Group struct {
 	GID     int
 	Members []string
 }
+
+// CurrentUser, as a user, is whoever starts the daemon: nothing is dropped, and
+// the environment stays as it is. Started by root, the daemon runs as root. No
+// account has that name.
+const CurrentUser = "-"
 
 // Getpwnam finds a user by name, as getpwnam(3) does. A name that nobody has
 // is a [user.UnknownUserError]; any other error means that the lookup itself

@@ -250,12 +250,5 @@ func getent(database, key string) ([]byte, error) {
 	return out, nil
 }
 
-// accountName tells whether an entry of passwd(5) or group(5) can have this
-// name. One with a NUL would reach C as another name; "+" and "-" begin the
-// NIS lines, which are nobody's name.
-func accountName(name string) bool {
-	return name != "" && !strings.ContainsAny(name, ":\n\x00") && name[0] != '+' && name[0] != '-'
-}
-
 // allDigits tells whether s is decimal digits and nothing else.
 func allDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }

@@ -1,5 +1,3 @@
-//go:build unix
-
 package daemonize
 
 // Config: a service's fields, their checks and their defaults.

@@ -1,5 +1,3 @@
-//go:build unix
-
 package daemonize
 
 // Kinds of errors, and their exit codes.
@@ -11,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // Exit codes, from the LSB's chapter on init scripts.
@@ -98,7 +94,7 @@ func tellsOfStop(err, told error) bool {
 		}
 	case interface{ Sys() any }: // an exec.ExitError: CommandContext has ended the child
 		status, ok := e.Sys().(syscall.WaitStatus)
-		stops := []syscall.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGKILL}
+		stops := []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL}
 		return ok && status.Signaled() && slices.Contains(stops, status.Signal())
 	}
 	cause := err.Error()
@@ -184,16 +180,6 @@ func (e *configError) Unwrap() error { return e.err }
 // badConfig is the error for a value that cannot be used.
 func badConfig(format string, args ...any) error {
 	return &configError{fmt.Errorf("daemonize: "+format, args...)}
-}
-
-// unwritable is true if a directory, a file system or a quota refuses files.
-func unwritable(err error) bool {
-	for _, errno := range []unix.Errno{unix.ENOENT, unix.EACCES, unix.EPERM, unix.EROFS, unix.ENOSPC, unix.EDQUOT} {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	return false
 }
 
 var errSecondCall = errors.New("daemonize: a process can become or launch a daemon only once: this is its second call")

@@ -1,5 +1,3 @@
-//go:build unix
-
 package daemonize
 
 // How the program's own functions are run: panics, runtime.Goexit, locked threads, time limits.

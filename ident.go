@@ -1,5 +1,3 @@
-//go:build unix
-
 package daemonize
 
 // What the program, and the records that it logs, are called.
@@ -56,4 +54,11 @@ func oneLine(text string) string {
 		}
 		return r
 	}, text)
+}
+
+// accountName tells whether an entry of passwd(5) or group(5) can have this
+// name. One with a NUL would reach C as another name; "+" and "-" begin the
+// NIS lines, which are nobody's name.
+func accountName(name string) bool {
+	return name != "" && !strings.ContainsAny(name, ":\n\x00") && name[0] != '+' && name[0] != '-'
 }

@@ -5,6 +5,7 @@ package daemonize
 // Descriptors, alike on every system; os_linux.go and os_other.go have what differs.
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime/debug"
@@ -36,4 +37,14 @@ func checkBuildMode() error {
 func pollable(fd int, name string) *os.File {
 	_ = unix.SetNonblock(fd, true) // else they need a thread, no more
 	return os.NewFile(uintptr(fd), name)
+}
+
+// unwritable is true if a directory, a file system or a quota refuses files.
+func unwritable(err error) bool {
+	for _, errno := range []unix.Errno{unix.ENOENT, unix.EACCES, unix.EPERM, unix.EROFS, unix.ENOSPC, unix.EDQUOT} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
 }

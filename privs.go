@@ -157,11 +157,6 @@ func (a *account) usable() error {
 	return nil
 }
 
-// CurrentUser, as a user, is whoever starts the daemon: nothing is dropped, and
-// the environment stays as it is. Started by root, the daemon runs as root. No
-// account has that name.
-const CurrentUser = "-"
-
 // resolveSelf is resolveAccount for a process that stays who it is: it is not
 // root, or was told to. It may be asked for nobody else.
 func resolveSelf(userName, groupName string) (*account, error) {

@@ -1,5 +1,3 @@
-//go:build unix
-
 package daemonize
 
 // The face of a service: Serviced, New, Service and its verbs.

@@ -1,5 +1,3 @@
-//go:build unix
-
 package daemonize
 
 // State and Status: what a pidfile proves of a daemon.

@@ -1,5 +1,3 @@
-//go:build unix
-
 package daemonize
 
 // syslog(3): constants, the rules for records that both halves share, the writer.

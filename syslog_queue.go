@@ -1,5 +1,3 @@
-//go:build unix
-
 package daemonize
 
 // Queue: logging that never waits for the syslog daemon.

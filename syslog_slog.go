@@ -1,5 +1,3 @@
-//go:build unix
-
 package daemonize
 
 // NewHandler: log/slog to syslog.
