@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -174,7 +175,14 @@ func TestRunAsPID1(t *testing.T) {
 			text, err := os.ReadFile("/run/svc.pid")
 			require.NoError(t, err)
 			assert.Equal(t, "1", string(text))
-			code, said := testdaemon.Do(t, "stop")
+			code, said := testdaemon.Do(t, "stop", "STOP_TIMEOUT_MS=100")
+			assert.Equal(t, 1, code)
+			assert.Contains(t, said, "but names process 1: a daemon of another container")
+			inside := testdaemon.Command("stop")
+			nsenter := testbed.Program(testbed.Package(t, "nsenter", "util-linux"),
+				append([]string{"-t", strconv.Itoa(r.Process.Pid), "-p", inside.Path}, inside.Args[1:]...)...)
+			nsenter.Env = inside.Env
+			code, said = testbed.Finish(t, nsenter)
 			assert.Equal(t, 1, code)
 			assert.Equal(t, "svc: the daemon is PID 1, the init of its container: stop the container instead\n", said)
 		} else {
