@@ -119,6 +119,7 @@ func TestFatalErrorIsKeptWithoutTraceback(t *testing.T) {
 }
 
 func TestStartThroughTheLoaderSaysSo(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "/proc/self/exe")
 	if !testbed.IsolateRootOneWay(t) {
 		return
 	}
