@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 package daemonize
 
 // Accounts: passwd(5) and group(5) entries by name.

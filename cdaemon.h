@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 /*
  * cdaemon.h: all C of the library, seen from Go. Functions return 0 or a
  * positive errno unless they say otherwise; results come through pointers.

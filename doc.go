@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 // Package daemonize turns a program into a Unix daemon with
 // start|stop|restart|status|reload|run, through libc's own daemon(3),
 // syslog(3) and getpwnam(3). It keeps three promises: start tells the truth,

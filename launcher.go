@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 //go:build unix
 
 package daemonize
@@ -228,8 +231,7 @@ func leave(child *os.Process) {
 	_, _ = child.Wait() // no zombie stays in the caller
 }
 
-// stateOf is how the process that we started has ended, nil if it has not: a daemon may
-// close its report and live.
+// stateOf is how our child has ended, nil if it has not: a daemon may close its report.
 func stateOf(child *os.Process) *os.ProcessState {
 	late := time.AfterFunc(time.Second, func() { _ = child.Kill() })
 	state, err := child.Wait()

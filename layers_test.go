@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 //go:build unix
 
 package daemonize
@@ -213,9 +216,10 @@ func TestEveryFileSaysWhatItIsFor(t *testing.T) {
 			case *ast.FuncDecl:
 				own = c == d.Doc
 			}
-			return c.Text() != "" && c.Pos() < first.Pos() && (!own || len(f.Decls) == 1)
+			return c.Text() != "" && !strings.Contains(c.Text(), "SPDX-") && c.Pos() < first.Pos() && (!own || len(f.Decls) == 1)
 		})
 		assert.True(t, says, "%s opens without a word", name)
+		assert.Contains(t, f.Comments[0].Text(), "SPDX-License-Identifier: GPL-3.0-or-later", name)
 	}
 }
 

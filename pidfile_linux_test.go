@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 package daemonize
 
 // Who holds a pidfile: the looks at it that a test makes by itself.

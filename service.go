@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 package daemonize
 
 // The face of a service: Serviced, New, Service and its verbs.

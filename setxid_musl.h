@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 /*
  * setxid_musl.h: setgroups(2), setresgid(2) and setresuid(2) in every thread,
  * over musl before 1.2.4. See setxid_musl.c for when it can be deleted.

@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 package daemonize
 
 // State and Status: what a pidfile proves of a daemon.

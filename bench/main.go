@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 //go:build unix
 
 // Command bench prints side-by-side measurements of this library and of what

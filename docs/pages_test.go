@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 //go:build unix
 
 // Package docs_test holds the pages to their word.

@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 // Package forkfirst makes a start cost one boot of the Go runtime, not two.
 // Import it for its effect, in the program's main package:
 //

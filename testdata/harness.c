@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 /*
  * harness.c: cdaemon.c in a plain C program, where valgrind and the
  * sanitizers can look. Without an argument it goes through every early return

@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 // Verdict reads the output of go test -json, writes it as plain text to a
 // file, and says of one leg of .ci/run how many tests passed, failed and were
 // skipped, and what those that failed printed. It fails if a test failed, if

@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 // Clockd tells the time to whoever connects. Its verbs are subcommands of cobra,
 // and its flags stand behind them, as cobra's users expect:
 //

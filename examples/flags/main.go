@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 // Greeter answers every TCP connection with the text of a file. It shows how a
 // daemon gets along with package flag: flags stand before the verb.
 //

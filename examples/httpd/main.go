@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 // Httpd binds port 80 as root and serves as an unprivileged user.
 //
 //	go build && sudo ./httpd start && curl http://localhost/ && sudo ./httpd stop

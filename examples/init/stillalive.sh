@@ -1,4 +1,7 @@
 #!/bin/sh
+# Copyright the daemonize authors.
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
 ### BEGIN INIT INFO
 # Provides:          stillalive
 # Required-Start:    $remote_fs $syslog

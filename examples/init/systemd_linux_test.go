@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 // Package init_test calls the init scripts and units of this directory for
 // real.
 package init_test

@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 // Meter writes a line a second to a log file, which logrotate(8) may rename: what
 // the daemon and package log write goes to Config.OutputFile, and SIGHUP opens that
 // path anew.

@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 package main
 
 // Adapters: each sends a logger's records to syslog, with the severity of their level.

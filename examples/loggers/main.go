@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 // Loggers logs two records to syslog through each of the loggers that adapters.go
 // has an adapter for, and through a writer with log/syslog's methods.
 //

@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 // Shop is a server that needs some time, and a database, before it can serve. It
 // opens that as the user that it becomes, not as root, and says itself when it is
 // ready: start waits for that.

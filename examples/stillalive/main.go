@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 // Stillalive says in syslog once a minute that it is alive, and taunts whoever
 // sends it SIGHUP: hdaemonize's example, in Go.
 //

@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 // Counter is a program with subcommands of its own, of which some are about
 // its daemon: Start, Stop and Status of a Service, instead of Command.
 //

@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 // Tunnel forwards TCP connections, in the background once it is up: a
 // program that detaches itself, but is no service and has no verbs.
 //

@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 //go:build linux
 
 // Vault opens a sealed file into memory, below a mount point: a mount helper that

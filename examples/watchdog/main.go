@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 // Pulse does a piece of work at a time, and tells systemd after each that it still
 // does. If it hangs, systemd's watchdog ends it and starts it again.
 //

@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 // Package testdaemon is the daemon that the tests start, stop and look at. Only tests import it.
 package testdaemon
 

@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 package output_test
 
 // Children that were started before the daemon was ready, and what was written until then.

@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 package output_test
 
 // The daemon of these tests, and what it says where.

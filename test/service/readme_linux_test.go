@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 package service_test
 
 // The README and docs/ keep their word.

@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 package service_test
 
 // A pidfile by path, and a user who stays who they are, from outside.

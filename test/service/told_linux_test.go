@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 package service_test
 
 // What an administrator is told of a stop, and of how the program was started.

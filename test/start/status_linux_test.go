@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 package start_test
 
 // How a daemon ended that was not ready, and what it could not have.

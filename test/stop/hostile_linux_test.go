@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 package stop_test
 
 // What a hostile local user or a compromised daemon may try against root's verbs.

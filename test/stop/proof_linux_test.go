@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 package stop_test
 
 // The proof of who the daemon is: the record lock on the pidfile's companion, what is

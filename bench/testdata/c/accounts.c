@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 /* What libc alone takes to look an account up and become it, in the table
  * scale: then daemon(3), as daemon.c. */
 #define _GNU_SOURCE

@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 /* What a big machine is full of, in the table scale: N processes, or the
  * flock(2) locks of N files in DIR. It writes a line when they are there, and
  * takes them away when its standard input ends. */

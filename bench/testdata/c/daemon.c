@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 /* The C program in the benchmarks: daemon(3), and nothing else; with the
  * argument run not even that. When it is up it writes its pid to the FIFO that
  * $BENCH_READY names. */

@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 // The floor in the benchmarks: what no start of a Go program with cgo can
 // undercut. Its constructor calls daemon(3), and forks once more where that
 // leaves a session leader, before the Go runtime starts; nothing else. When

@@ -1,3 +1,6 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 // The program of github.com/VividCortex/godaemon in the benchmarks; it knows
 // no pidfile and no stop. When it is up it writes its pid to the FIFO that
 // $BENCH_READY names.
