@@ -141,6 +141,7 @@ func TestReadyByAction(t *testing.T) {
 }
 
 func TestActionThatIsNeverReady(t *testing.T) {
+	testbed.NeedStatusTold(t)
 	if !testbed.IsolateRoot(t) {
 		return
 	}

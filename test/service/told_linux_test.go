@@ -122,6 +122,7 @@ func TestFatalErrorIsKeptWithoutTraceback(t *testing.T) {
 }
 
 func TestStartThroughTheLoaderSaysSo(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "/proc/self/exe")
 	if !testbed.IsolateRootOneWay(t) {
 		return
 	}

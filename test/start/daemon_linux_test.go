@@ -180,6 +180,9 @@ var _ = testbed.Launcher("parent", func() {
 })
 
 func TestDaemonAndItsChildrenHaveCleanSignals(t *testing.T) {
+	if !testbed.UsesLibc {
+		testbed.NeedLinuxBuild(t, "rt_sigaction(2) without libc")
+	}
 	if !testbed.IsolateBothWays(t) {
 		return
 	}

@@ -405,6 +405,7 @@ var _ = testbed.Helper("no-record-locks", func() {
 // write. Root signals as that user: a process of root's that the user had lock his files
 // is not hit.
 func TestRootStopsWhatAUserStarted(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "pidfds")
 	if !testbed.IsolateRoot(t) {
 		return
 	}
