@@ -117,8 +117,11 @@ static int marked(const char *s, struct mark *m)
 
 	m->launcher = number(&s, ':');
 	second = CD_EXECS_AGAIN && strchr(s, ':') != NULL;
+	/* cppcheck-suppress knownConditionTrueFalse ; not where there is a second one */
 	m->fd = number(&s, second ? ':' : '\0');
+	/* cppcheck-suppress knownConditionTrueFalse ; as above */
 	m->session = second ? number(&s, '\0') : 0;
+	/* cppcheck-suppress knownConditionTrueFalse ; as above */
 	if (m->launcher < 2 || m->fd < 3 || (second && m->session < 2) || cd_is_secure() || !cd_peer_is(m->fd, m->launcher))
 		return 0;
 	if (second ? getsid(0) != m->session || getpid() == m->session : getppid() != m->launcher)

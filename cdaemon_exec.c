@@ -36,6 +36,7 @@ void cd_exec_again(int launcher, int fd, char **argv)
 		return;
 	}
 #else
+	/* cppcheck-suppress variableScope ; as on macOS */
 	const char *path = "/proc/self/exe";
 #endif
 	(void)snprintf(marker, sizeof marker, "%d:%d:%d", launcher, fd, (int)getsid(0));

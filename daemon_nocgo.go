@@ -98,16 +98,16 @@ func stageOne(m mark) {
 	for _, fd := range []int{0, 1, 2, m.report} { // the launcher waits for the end of these
 		unix.Close(fd)
 	}
-	state, err := child.Wait()
+	code, signal, err := endOf(child)
 	if err != nil {
 		os.Exit(exitFailed)
 	}
-	if status := state.Sys().(syscall.WaitStatus); status.Signaled() {
+	if signal != 0 {
 		_ = unix.Setrlimit(unix.RLIMIT_CORE, new(unix.Rlimit)) // the core is its own
-		_ = unix.Kill(os.Getpid(), status.Signal())
-		os.Exit(128 + int(status.Signal()))
+		_ = unix.Kill(os.Getpid(), signal)
+		code = 128 + int(signal)
 	}
-	os.Exit(state.ExitCode())
+	os.Exit(code)
 }
 
 func stageOneFails(m mark, in uint8, err error) {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -56,4 +57,24 @@ func cleanSignals() (release func()) {
 	}
 	_ = unix.PthreadSigmask(unix.SIG_SETMASK, new(unix.Sigset_t), nil)
 	return runtime.UnlockOSThread
+}
+
+// endOf waits for the daemon's end and tells its exit code or the signal. It does not
+// reap it: who adopts the daemon when we end, a supervisor say, wants to know as well.
+func endOf(daemon *os.Process) (code int, signal syscall.Signal, err error) {
+	var info unix.Siginfo
+	for err = unix.EINTR; err == unix.EINTR; {
+		err = unix.Waitid(unix.P_PID, daemon.Pid, &info, unix.WEXITED|unix.WNOWAIT, nil)
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	// si_status follows si_pid and si_uid, which begin at the first word behind three ints.
+	const word = unsafe.Sizeof(uintptr(0))
+	status := *(*int32)(unsafe.Add(unsafe.Pointer(&info), (3*4+word-1)/word*word+2*4))
+	const exited = 1 // CLD_EXITED
+	if info.Code == exited {
+		return int(status), 0, nil
+	}
+	return 0, syscall.Signal(status), nil
 }

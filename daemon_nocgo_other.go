@@ -7,7 +7,12 @@ package daemonize
 
 // What the pure-Go stages of a start need of other systems than Linux.
 
-import "golang.org/x/sys/unix"
+import (
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
 
 // peerIs is true if fd is a socket and pid made the other end, as far as the system tells.
 func peerIs(fd, pid int) bool {
@@ -27,3 +32,15 @@ func leaveSessionKeyring() {}
 // cleanSignals cannot, without libc: what the launcher's parent ignored or
 // blocked stays so.
 func cleanSignals() (release func()) { return func() {} }
+
+// endOf waits for the daemon's end and tells its exit code or the signal.
+func endOf(daemon *os.Process) (code int, signal syscall.Signal, err error) {
+	state, err := daemon.Wait()
+	if err != nil {
+		return 0, 0, err
+	}
+	if status := state.Sys().(syscall.WaitStatus); status.Signaled() {
+		return 0, status.Signal(), nil
+	}
+	return state.ExitCode(), 0, nil
+}

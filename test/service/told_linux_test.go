@@ -127,12 +127,12 @@ func TestStartThroughTheLoaderSaysSo(t *testing.T) {
 		return
 	}
 	if !testbed.UsesLibc {
-		t.Skip("a program without cgo has no dynamic loader: run the build with cgo")
+		t.Skip("needs cgo: a program without it has no dynamic loader")
 	}
 	interp := testbed.Must(exec.Command("sh", "-c", "readelf -l "+testbed.Must(os.Executable())+" | sed -n 's/.*interpreter: \\(.*\\)]/\\1/p'").Output())
 	loader := string(regexp.MustCompile(`\S+`).Find(interp))
 	if loader == "" {
-		t.Skip("no readelf(1), or a static program")
+		t.Skip("needs a dynamic loader, and readelf(1): apt-get install binutils")
 	}
 	c := testdaemon.Command("start")
 	c.Args = append([]string{loader, "--argv0", c.Args[0], c.Path}, c.Args[1:]...)
@@ -182,7 +182,7 @@ func TestSharedObjectCannotStartAndSaysWhatCan(t *testing.T) {
 		t.Skip("builds a shared object: run without -short")
 	}
 	if !testbed.UsesLibc {
-		t.Skip("buildmode c-shared is cgo's: run the build with cgo")
+		t.Skip("needs cgo: buildmode c-shared")
 	}
 	if !testbed.IsolateRootOneWay(t) {
 		return
