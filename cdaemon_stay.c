@@ -45,7 +45,7 @@ static void end_like(const siginfo_t *how)
  * child, which becomes the daemon, and where that is not to be had. */
 void cd_stay(int fd)
 {
-	int ends[2], i;
+	int ends[2];
 	pid_t child, pid;
 	siginfo_t how = { 0 };
 
@@ -61,8 +61,9 @@ void cd_stay(int fd)
 		if (child > 0) {
 			(void)close(ends[1]);
 			(void)close(fd); /* the launcher waits for the end of these */
-			for (i = 0; i < 3; i++)
-				(void)close(i);
+			(void)close(0);
+			(void)close(1);
+			(void)close(2);
 			(void)setsid(); /* the terminal's signals are for the launcher */
 			if (read(ends[0], &pid, sizeof pid) != sizeof pid)
 				pid = child;
