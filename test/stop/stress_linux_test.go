@@ -53,8 +53,9 @@ var whatVerbsSay = regexp.MustCompile(`^((svc|service): (` + strings.Join([]stri
 	`.*lookup failed: \S*getent .*: signal: killed`, // a child that is not yet
 	`the copy of this program that was to become the daemon ended before it could: .*`,
 	`it was told to stop before it was ready`,
+	`the daemon was dead; removed its pidfile /var/run/svc\.pid`,
 	`/var/run/svc\.pid is locked, but names no process: it is starting, or another program's`,
-}, "|") + `)|svc is (running \(pid \d+\)|starting|not running|dead, but its pidfile /var/run/svc\.pid is left)\.)\n$`)
+}, "|") + `)|svc is (running \(pid \d+\)|starting|not running|dead, but its pidfile /var/run/svc\.pid is left)\.)\n(What it logged: .*\n)?$`)
 
 // TestStress has four actors start, stop, restart, reload, ask and kill -9 at random,
 // while an observer looks from outside:
