@@ -18,6 +18,7 @@ var _ = testbed.Helper("shop", main)
 func TestMain(m *testing.M) { testbed.Main(m) }
 
 func TestStartEndsWhenTheActionIsReady(t *testing.T) {
+	testbed.NeedRoot(t) // it drops its privileges
 	if !testbed.Isolate(t) {
 		return
 	}
