@@ -8,8 +8,15 @@ package daemonize
 // The lookup of accounts over libc: getpwnam_r(3) and its kin.
 
 /*
+#include <grp.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include "cdaemon.h"
+#ifdef __APPLE__
+typedef int cd_basegid;
+#else
+typedef gid_t cd_basegid;
+#endif
 */
 import "C"
 
@@ -129,4 +136,16 @@ func sysGetgrouplist(name string, gid int) ([]int, error) {
 		size = max(2*size, n) // glibc and musl tell how many there are, others don't
 	}
 	return nil, errors.New("getgrouplist: more groups than any kernel has")
+}
+
+// sysInitgroups is initgroups(3). ENOSYS tells that libc cannot look accounts up here.
+func sysInitgroups(user string, gid int) error {
+	if !libcFinds {
+		return syscall.ENOSYS
+	}
+	cname := cString(user)
+	if r, err := C.initgroups(&cname[0], C.cd_basegid(gid)); r != 0 {
+		return err
+	}
+	return nil
 }

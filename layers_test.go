@@ -8,11 +8,15 @@ package daemonize
 // The layers of the library, and what keeps them apart: see docs/design.md, section "Layers".
 
 import (
+	"bytes"
 	"fmt"
 	"go/ast"
+	"go/build"
 	"go/parser"
+	"go/printer"
 	"go/token"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,21 +30,21 @@ import (
 // layers are the files of the library, highest layer first. A file may use what is declared in
 // its own group of files and in lower layers; groups of one layer do not use each other.
 var layers = []map[string]string{
-	{"service": "service config command lifecycle goroutine output run systemd systemd_linux systemd_other crash progress"},
+	{"service": "service config command lifecycle goroutine output run systemd crash"},
 	{
-		"daemon": "daemon launcher kept forkfirst",
+		"daemon": "daemon launcher forkfirst",
 		"privs":  "privs privs_linux privs_other",
 	},
 	{
 		"boot":     "boot",
-		"pidfile":  "pidfile companion trusted holder pidfile_linux pidfile_other status",
+		"pidfile":  "pidfile companion trusted holder pidfile_linux pidfile_other",
 		"accounts": "accounts",
 		"syslog":   "syslog syslog_slog syslog_queue",
 	},
 	{
 		"boot's backends":     "daemon_cgo daemon_nocgo daemon_nocgo_linux daemon_nocgo_other",
-		"accounts's backends": "accounts_cgo accounts_nocgo accounts_nocgo_darwin accounts_files",
-		"privs's backends":    "privs_cgo privs_nocgo privs_other_cgo",
+		"accounts's backends": "accounts_cgo accounts_nocgo accounts_files",
+		"privs's backends":    "privs_cgo privs_nocgo",
 		"syslog's backends":   "syslog_cgo syslog_nocgo",
 	},
 	{"base": "frame stdio ident errors os os_linux os_other failpoint failpoint_tagged"},
@@ -60,7 +64,6 @@ const outside = "doc seam nounix"
 var upward = []string{
 	"daemon_nocgo.go: origin",
 	"ident.go: maxIdent",
-	"privs_other_cgo.go: cString", "privs_other_cgo.go: setGroups",
 }
 
 // place is where something is declared: its group, how deep its layer lies, and whether it is a
@@ -189,7 +192,7 @@ func TestFewFilesPrintExitOrImportC(t *testing.T) {
 			case what == "os.Exit":
 				assert.Contains(t, []string{"service.go", "command.go", "lifecycle.go", "run.go", "daemon.go", "daemon_nocgo.go"}, name, "%s exits", name)
 			case what == "os.Stdout", what == "os.Stderr", pkg.Name == "fmt" && strings.HasPrefix(s.Sel.Name, "Print"):
-				assert.Contains(t, []string{"service.go", "command.go", "daemon.go", "forkfirst.go", "output.go", "progress.go", "daemon_nocgo.go", "nounix.go"}, name, "%s prints (%s)", name, what)
+				assert.Contains(t, []string{"service.go", "command.go", "daemon.go", "forkfirst.go", "output.go", "daemon_nocgo.go", "nounix.go"}, name, "%s prints (%s)", name, what)
 			}
 			return true
 		})
@@ -236,3 +239,78 @@ func TestTestsNeedNothingOutsideTheModule(t *testing.T) {
 		}
 	}
 }
+
+// --- Programs that import the library compile where there is no Unix ---
+
+// exported are the exported functions, methods and names of a system's build, with
+// their types.
+func exported(t *testing.T, goos string) map[string]string {
+	t.Helper()
+	context := build.Default
+	context.GOOS, context.CgoEnabled = goos, false
+	names, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	all := map[string]string{}
+	for _, name := range names {
+		if in, err := context.MatchFile(".", name); err != nil || !in || strings.HasSuffix(name, "_test.go") {
+			require.NoError(t, err)
+			continue
+		}
+		files := token.NewFileSet()
+		f, err := parser.ParseFile(files, name, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		text := func(node any) string {
+			var b bytes.Buffer
+			require.NoError(t, printer.Fprint(&b, files, node))
+			return b.String()
+		}
+		for _, d := range f.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				d.Body, d.Doc = nil, nil
+				of := ""
+				if d.Recv != nil {
+					of = strings.TrimLeft(text(d.Recv.List[0].Type), "*")
+				}
+				if d.Name.IsExported() && (of == "" || ast.IsExported(of)) {
+					all[of+"."+d.Name.Name] = text(d)
+				}
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					switch spec := spec.(type) {
+					case *ast.TypeSpec:
+						if spec.Name.IsExported() {
+							all[spec.Name.Name] = text(spec.Type)
+						}
+					case *ast.ValueSpec:
+						for _, n := range spec.Names {
+							if n.IsExported() {
+								all[n.Name] = d.Tok.String()
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	return all
+}
+
+func TestWindowsHasTheSameNames(t *testing.T) {
+	linux, windows := exported(t, "linux"), exported(t, "windows")
+	require.Greater(t, len(linux), 60)
+	assert.Len(t, windows, len(linux))
+	for name, is := range linux {
+		assert.Equal(t, is, windows[name], name)
+	}
+}
+
+func TestProgramsCompileForWindows(t *testing.T) {
+	goTool := testbed.Package(t, "go", "golang-go")
+	c := exec.Command(goTool, "build", "-o", os.DevNull, "./examples/stillalive")
+	c.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0")
+	out, err := c.CombinedOutput()
+	assert.NoError(t, err, "%s", out)
+}
+
+func TestMain(m *testing.M) { testbed.Main(m) }

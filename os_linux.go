@@ -153,3 +153,12 @@ func secureMode() bool {
 	}
 	return false
 }
+
+// monotonic is the assignment that goes with RELOADING=1.
+func monotonic() []string {
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
+		return nil
+	}
+	return []string{fmt.Sprintf("MONOTONIC_USEC=%d", now.Nano()/1000)}
+}

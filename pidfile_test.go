@@ -10,6 +10,7 @@ package daemonize
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // garbage is what no pidfile of a living daemon holds.
@@ -237,4 +239,61 @@ func TestDirectoriesThatAreRefused(t *testing.T) {
 		p.remove()
 	}
 	assert.ErrorContains(t, checkDirectory("run"), "not an absolute path")
+}
+
+// --- What bench/ compares with libbsd's pidfile(3): go run ./bench pidfile ---
+
+// BenchmarkPidfile is all that a daemon does with its pidfile.
+func BenchmarkPidfile(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "bench.pid")
+	for b.Loop() {
+		p, err := acquire(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := p.write(fmt.Sprint(os.Getpid())); err != nil {
+			b.Fatal(err)
+		}
+		p.remove()
+	}
+}
+
+func BenchmarkStatusRunning(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "bench.pid")
+	p, err := acquire(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer p.remove()
+	if err := p.write(fmt.Sprint(os.Getpid())); err != nil {
+		b.Fatal(err)
+	}
+	benchmarkStatus(b, path, Running)
+}
+
+func BenchmarkStatusStopped(b *testing.B) {
+	benchmarkStatus(b, filepath.Join(b.TempDir(), "bench.pid"), Stopped)
+}
+
+func benchmarkStatus(b *testing.B, path string, want State) {
+	b.Helper()
+	for b.Loop() {
+		if status, err := probe(path); err != nil || status.State != want {
+			b.Fatal(status, err)
+		}
+	}
+}
+
+// TestSignalWithoutPidfdChecksTheLockFirst: the pid in a file that nobody
+// has locked is not signalled.
+func TestSignalWithoutPidfdChecksTheLockFirst(t *testing.T) {
+	sleeper := exec.Command("sleep", "1004")
+	require.NoError(t, sleeper.Start())
+	defer func() { _, _ = sleeper.Process.Kill(), sleeper.Wait() }()
+	path := filepath.Join(private(t), "x.pid")
+	require.NoError(t, os.WriteFile(path, []byte(strconv.Itoa(sleeper.Process.Pid)), 0o600))
+	h := &holder{pid: sleeper.Process.Pid, path: path, pidfd: -1}
+	defer h.close()
+	assert.Equal(t, ErrNotRunning, h.signal(unix.SIGKILL))
+	assert.NoError(t, sleeper.Process.Signal(unix.Signal(0)), "it lives")
 }

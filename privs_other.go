@@ -35,9 +35,18 @@ func setIDs(a *account) error {
 	return nil
 }
 
-// setGroups is setgroups(2); see privs_other_cgo.go for macOS, where it takes 16. On the
-// BSDs more groups than NGROUPS_MAX are an error, here or in the proof.
-var setGroups = func(a *account) error { return syscall.Setgroups(a.groups) }
+// setGroups sets the supplementary groups by initgroups(3), where that is to be had and the user has
+// a name, else by setgroups(2). On macOS setgroups(2) takes 16 groups, which ordinary
+// administrators have more of; after initgroups the kernel asks the system's directory for the
+// others. On the BSDs more groups than NGROUPS_MAX are an error, here or in verify.
+func setGroups(a *account) error {
+	if a.user != "" {
+		if err := sysInitgroups(a.user, a.gid); err != syscall.ENOSYS {
+			return err
+		}
+	}
+	return syscall.Setgroups(a.groups)
+}
 
 // canRegainRoot is true if a process that is not root can be so at any time. These
 // systems have no getresuid(2), or package unix does not: so it tries.

@@ -22,6 +22,7 @@ var (
 	_ func(uid int) (*Passwd, error)            = sysGetpwuid
 	_ func(name string) (*Group, error)         = sysGetgrnam
 	_ func(user string, gid int) ([]int, error) = sysGetgrouplist
+	_ func(user string, gid int) error          = sysInitgroups
 
 	_ bool = usesLibc
 )
