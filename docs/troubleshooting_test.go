@@ -3,9 +3,9 @@
 
 //go:build unix
 
-package daemonize
+package docs_test
 
-// docs/troubleshooting.md quotes messages that the source has.
+// troubleshooting.md quotes messages that the source has.
 
 import (
 	"go/ast"
@@ -37,7 +37,7 @@ func literal(e ast.Expr) string {
 }
 
 func TestTroubleshootingQuotesMessagesOfTheSource(t *testing.T) {
-	names, err := filepath.Glob("*.go")
+	names, err := filepath.Glob("../*.go")
 	require.NoError(t, err)
 	var texts strings.Builder
 	for _, name := range names {
@@ -58,7 +58,7 @@ func TestTroubleshootingQuotesMessagesOfTheSource(t *testing.T) {
 			return text == ""
 		})
 	}
-	page, err := os.ReadFile("docs/troubleshooting.md")
+	page, err := os.ReadFile("troubleshooting.md")
 	require.NoError(t, err)
 	quoted := regexp.MustCompile("(?m)^### `(.*)`$").FindAllStringSubmatch(string(page), -1)
 	assert.Greater(t, len(quoted), 20)
