@@ -29,7 +29,7 @@ import (
 var _ = testbed.Helper("readier", func() {
 	do := os.Getenv("DO")
 	mark := func() { _ = os.WriteFile("/run/mark/at", []byte(fmt.Sprint(os.Getpid())), 0o600) }
-	if do == "main hangs" && len(testbed.Find("readier")) > 1 { // in the copy
+	if do == "main hangs" && os.Mkdir("/run/mark/once", 0o700) != nil { // the launcher was here: in the copy
 		mark()
 		time.Sleep(time.Hour)
 	}
