@@ -159,6 +159,7 @@ var _ = testbed.Launcher("leaves", func() {
 })
 
 func TestStartFromADirectoryThatTheUserMayNotEnter(t *testing.T) {
+	testbed.NeedLinuxBuild(t, "/proc/self/exe")
 	testbed.NeedRoot(t)
 	if !testbed.Isolate(t) {
 		return
