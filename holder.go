@@ -328,7 +328,8 @@ func tidy(path string, beside []string) (removed bool) {
 			return err == nil && info.Size() == 0
 		})
 	}
-	return os.Remove(path) == nil
+	// Somebody may have removed it meanwhile, and a new daemon made another.
+	return isAt(f, path) && os.Remove(path) == nil
 }
 
 // removeIf removes a file that passes the checks of a pidfile, if may says so.

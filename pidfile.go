@@ -124,6 +124,11 @@ func (p *pidfile) lock() error {
 	if !free || !p.isInPlace() {
 		return errRaced
 	}
+	// flock(2) gives the shared lock up before it has the other: a daemon may have come
+	// and died meanwhile, whose pid must not stand here under our lock.
+	if _, named := readPID(p.file); named {
+		return errRaced
+	}
 	return nil
 }
 
