@@ -1,0 +1,92 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//go:build unix
+
+// Package model_test has spin(1) check pidfile.pml, the model of the pidfile's protocol.
+package model_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func model(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("pidfile.pml")
+	require.NoError(t, err)
+	return string(text)
+}
+
+// TestStepsOfTheModelNameFunctions: each "file.go function" is in that file.
+func TestStepsOfTheModelNameFunctions(t *testing.T) {
+	steps := regexp.MustCompile(`([a-z_]+\.go) (?:\(\*?(\w+)\)\.)?(\w+)`).FindAllStringSubmatch(model(t), -1)
+	require.Greater(t, len(steps), 30)
+	for _, s := range steps {
+		source, err := os.ReadFile(filepath.Join("../..", s[1]))
+		require.NoError(t, err, s[0])
+		declared := `(?m)^func ` + s[3] + `[(\[]`
+		if s[2] != "" {
+			declared = `(?m)^func \(\w+ \*?` + s[2] + `(\[\w+\])?\) ` + s[3] + `\(`
+		}
+		assert.Regexp(t, declared, string(source), s[0])
+	}
+}
+
+// check is what spin's verifier found: an error, or that it saw all states.
+func check(t *testing.T, macros ...string) (failed bool, states string) {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "pidfile.pml"), []byte(model(t)), 0o600))
+	run := func(name string, args ...string) string {
+		c := exec.Command(name, args...)
+		c.Dir = dir
+		out, err := c.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return string(out)
+	}
+	run("spin", append(macros, "-a", "pidfile.pml")...)
+	run("gcc", "-w", "-O2", "-DSAFETY", "-DCOLLAPSE", "-DVECTORSZ=2048", "-DMEMLIM=2000", "-o", "pan", "pan.c")
+	out := run("./pan", "-m100000", "-w24")
+	require.NotContains(t, out, "max search depth too small")
+	found := regexp.MustCompile(`errors: (\d+)\n\s*(\d+) states, stored`).FindStringSubmatch(out)
+	require.NotNil(t, found, out)
+	if found[1] == "0" {
+		require.NotContains(t, out, "Search not completed")
+	}
+	return found[1] != "0", found[2]
+}
+
+// TestTheModel checks every state of the protocol, and that the model finds what is wrong
+// with changed ones.
+func TestTheModel(t *testing.T) {
+	if os.Getenv("DAEMONIZE_MODEL") == "" {
+		t.Skip("takes a minute, spin(1) and gcc: DAEMONIZE_MODEL=1 go test -v ./test/model")
+	}
+	const oneStart, twoStarts = "-DSTARTS=1 -DSTOPS=1", "-DSTOPS=0"
+	for _, c := range []struct {
+		macros string
+		wrong  bool
+	}{
+		{oneStart, false},
+		// Without one step each:
+		{oneStart + " -DNOSECOND", true},         // the second look, after pidfd_open(2)
+		{oneStart + " -DNOCOMPARE", true},        // the compare before unlink(2)
+		{oneStart + " -DNOWAIT", true},           // the wait for the daemon's end
+		{oneStart + " -DNOBODY -DHOSTILE", true}, // the companion's line, which names its daemon
+		{twoStarts + " -DPIDFIRST", true},        // the lock before the pid
+		// Before flock(2)'s way from a shared lock to an exclusive one was minded:
+		{twoStarts + " -DUNMENDED", true},
+	} {
+		failed, states := check(t, append(strings.Fields(c.macros), "-DTRIES=0")...)
+		assert.Equal(t, c.wrong, failed, c.macros)
+		t.Logf("counterexample: %-5t states: %-8s %s", failed, states, c.macros)
+	}
+}
