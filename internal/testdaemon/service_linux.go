@@ -135,6 +135,10 @@ func action(ctx context.Context, run int) error {
 		return fmt.Errorf("wrapped: %w", daemonize.Fatal(errors.New("no config")))
 	case "ignores TERM":
 		select {}
+	case "holds SEEN": // so /proc/locks tells that it is past ready, until it is told to stop
+		f := testbed.Must(os.Open(os.Getenv("SEEN")))
+		defer f.Close()
+		testbed.Must(0, unix.Flock(int(f.Fd()), unix.LOCK_SH))
 	case "leaves children":
 		if pid := testbed.Fork(); pid > 0 {
 			daemonize.Syslogf(daemonize.LOG_INFO, "forked %d", pid)
