@@ -255,7 +255,7 @@ var deeds = []struct {
 	{2, "rm NAME.lock", func(a *actor, t *testing.T) bool { return a.s.remove(false, true) }},
 	{1, "rm both of a dead daemon", func(a *actor, t *testing.T) bool { return a.s.remove(true, true) }},
 	{1, "a bystander's pid in NAME.pid", (*actor).overwrite},
-	{1, "a bystander has NAME.pid locked (shared)", (*actor).lockShared},
+	{2, "a bystander has NAME.pid locked (shared)", (*actor).lockShared},
 	{1, "file system full", (*actor).full},
 	{1, "file system read-only", (*actor).readOnly},
 	{1, "syslogd stopped, restarted", (*actor).syslogdAgain},
@@ -477,7 +477,7 @@ func (a *actor) writes(f *os.File) {
 
 // lockShared has a bystander lock the pidfile, which names it, until the file is removed.
 func (a *actor) lockShared(*testing.T) bool {
-	f, err := os.OpenFile(a.s.pidfile, os.O_RDWR, 0)
+	f, err := os.OpenFile(a.s.pidfile, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return false
 	}
