@@ -72,8 +72,10 @@ var reason = regexp.MustCompile(`(?m)^\s+\S+\.go:\d+: (.*)$`)
 func isolate(t *testing.T, way string) bool {
 	t.Helper()
 	c := exec.Command(self(), "-test.run="+pattern(t.Name()), "-test.v")
-	if f := flag.Lookup("test.timeout"); f != nil {
-		c.Args = append(c.Args, "-test.timeout="+f.Value.String())
+	for _, name := range []string{"test.timeout", "test.gocoverdir"} { // the latter is .ci/coverage's
+		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {
+			c.Args = append(c.Args, "-"+name+"="+f.Value.String())
+		}
 	}
 	if testing.Short() {
 		c.Args = append(c.Args, "-test.short")
