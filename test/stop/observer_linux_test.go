@@ -151,7 +151,7 @@ func (s *stressed) look(locks []kernelLock, o *observed, r *record) {
 	if daemons := s.ready(locks); len(daemons) > 0 {
 		o.ready++
 		if len(daemons) > 1 && !slices.ContainsFunc(daemons, func(p process) bool { return !s.holds(p) }) {
-			r.violation("two daemons past ready: %v, %v", daemons, locks)
+			r.violation("two daemons past ready: %v", daemons)
 		}
 	}
 	f, err := os.Open(s.pidfile)

@@ -57,6 +57,8 @@ var whatVerbsSay = regexp.MustCompile(`^((svc|service): (` + strings.Join([]stri
 	`it was told to stop before it was ready`,
 	`the daemon was dead; removed its pidfile PIDFILE`,
 	`PIDFILE is locked, but names no process: it is starting, or another program's`,
+	// We have stopped it (SIGSTOP), or the machine is busy.
+	`the daemon \(pid \d+\) did not end within 1s of SIGTERM and was killed: its action must return when its context ends`,
 	// We have removed, overwritten, locked, filled or mounted something.
 	`write pidfile PIDFILE: it was removed or replaced since this start locked it, or PrivilegedAction has changed the root directory`,
 	`pidfile PIDFILE: others keep it locked, or replace it all the time: see who has it open \(fuser\), then start again`,
@@ -449,7 +451,7 @@ func (s *stressed) remove(pidfile, lockfile bool) bool {
 	return errPidfile == nil && errLockfile == nil
 }
 
-// overwrite leaves a bystander's pid in the pidfile for a while.
+// overwrite has a verb find a bystander's pid in the pidfile.
 func (a *actor) overwrite(*testing.T) bool {
 	pid := a.bystanders.any()
 	if pid == 0 {
@@ -463,7 +465,7 @@ func (a *actor) overwrite(*testing.T) bool {
 	a.writes(f)
 	_ = f.Truncate(0)
 	_, err = f.WriteString(strconv.Itoa(pid))
-	a.moment(200 * time.Millisecond)
+	a.verb([]string{"stop", "reload", "restart", "status", "start"}[a.random.IntN(5)])
 	a.s.remove(true, false)
 	return err == nil
 }
@@ -475,7 +477,7 @@ func (a *actor) writes(f *os.File) {
 	a.s.overwritten.Store(fmt.Sprintf("%s:%d", a.s.device, st.Ino), true)
 }
 
-// lockShared has a bystander lock the pidfile, which names it, until the file is removed.
+// lockShared has a verb find a pidfile that a bystander, which it names, has locked.
 func (a *actor) lockShared(*testing.T) bool {
 	f, err := os.OpenFile(a.s.pidfile, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -489,7 +491,7 @@ func (a *actor) lockShared(*testing.T) bool {
 	a.writes(f)
 	_ = f.Truncate(0)
 	_, err = f.WriteString(strconv.Itoa(pid))
-	a.moment(200 * time.Millisecond)
+	a.verb([]string{"stop", "reload", "restart", "status", "start"}[a.random.IntN(5)])
 	a.s.remove(true, false)
 	return err == nil
 }
