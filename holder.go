@@ -29,60 +29,51 @@ import (
 // evidence is what a look at the two files proved.
 type evidence struct {
 	state State
-	pid   int // of the daemon, if it is known
-	// named is false while the daemon is starting: it writes its pid late.
-	named bool
-	// owner is the uid that the pidfile belongs to, or the companion where it is gone.
-	owner int
+	pid   int // of a running daemon; 0 while it is starting: it writes its pid late
+	owner int // the uid that the pidfile belongs to, or the companion where it is gone
 }
 
 // look says what the files of the daemon prove now. A transientError may pass: a
 // daemon that is ending, or being replaced, has perhaps released one of its locks.
 func look(path string) (evidence, error) {
 	unknown := evidence{state: Unknown}
-	f, err := openPidfile(path, os.O_RDONLY)
-	if errors.Is(err, fs.ErrNotExist) {
-		f, err = nil, nil
-	}
-	if err != nil {
+	f, err := openTrusted(path, os.O_RDONLY)
+	removed := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !removed {
 		return unknown, err
 	}
-	defer f.Close() // nil is allowed
+	if !removed {
+		defer f.Close()
+	}
 	locker, owner, err := lookAtCompanion(path)
-	if err != nil {
+	switch {
+	case err != nil:
 		return unknown, err
-	}
-	if f == nil {
-		if locker != 0 { // somebody removed the pidfile under the daemon
-			return evidence{Running, locker, true, owner}, nil
-		}
+	case removed && locker == 0:
 		return evidence{state: Stopped}, nil
+	case removed: // under the daemon
+		return evidence{Running, locker, owner}, nil
 	}
-	held, err := isHeld(f)
+	held, err := isHeld(f.File)
 	if err != nil {
 		return unknown, err
 	}
-	info, err := f.Stat()
-	if err != nil {
-		return unknown, err
-	}
-	owner = ownerOf(info)
-	pid, named := readPID(f)
+	pid, named := readPID(f.File)
 	switch {
 	case locker != 0 && named && pid != locker:
 		return unknown, errForeignHolder(path, fmt.Sprintf("names process %d, but process %d holds %s: "+
 			"look which of them is the daemon, and end it by hand", pid, locker, companionPath(path)))
-	case locker != 0:
-		return evidence{Running, locker, named || !held, owner}, nil
-	case !held:
+	case locker == 0 && !held:
 		return evidence{state: Dead}, nil
-	case !named:
-		return evidence{state: Running}, nil
+	case locker == 0 && named:
+		locker, err = pid, holdsPidfile(pid, f.File)
+	case held && !named:
+		locker = 0
 	}
-	if err := holdsPidfile(pid, f); err != nil {
+	if err != nil {
 		return unknown, err
 	}
-	return evidence{Running, pid, true, owner}, nil
+	return evidence{Running, locker, f.owner()}, nil
 }
 
 // untilSettled repeats what may fail for a moment, up to the deadline.
@@ -103,9 +94,6 @@ func probe(path string) (Status, error) {
 	if errors.As(err, &denied) && denied.Path == path && errors.Is(err, fs.ErrPermission) {
 		return probeUnprivileged(path, err)
 	}
-	if !e.named {
-		e.pid = 0
-	}
 	return Status{State: e.state, PID: e.pid}, err
 }
 
@@ -117,9 +105,6 @@ func runningError(path string) error {
 	}
 	if e.state != Running {
 		return errRaced // it was released since
-	}
-	if !e.named {
-		e.pid = 0
 	}
 	return &RunningError{path, e.pid}
 }
@@ -165,7 +150,7 @@ func tryHolder(path string) (*holder, error) {
 		return nil, err
 	case e.state != Running:
 		return nil, ErrNotRunning
-	case !e.named:
+	case e.pid == 0:
 		return nil, transientError(path + " is locked, but names no process: it is starting, or another program's")
 	case e.pid == 1:
 		return nil, fmt.Errorf("the daemon is PID 1, the init of its container: stop the container instead")
@@ -307,39 +292,23 @@ func tidy(path string, beside []string) (removed bool) {
 	if _, err := os.Lstat(companionPath(path)); err == nil {
 		flags |= os.O_CREATE // somebody removed the pidfile: the lock is needed all the same
 	}
-	f, err := openPidfile(path, flags)
+	f, err := openTrusted(path, flags)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	if free, err := flock(f, unix.LOCK_EX); err != nil || !free || !isAt(f, path) {
+	if free, err := flock(f.File, unix.LOCK_EX); err != nil || !free || !f.isInPlace() {
 		return false
 	}
 	if locker, _, err := lookAtCompanion(path); err != nil || locker != 0 {
 		return false // a daemon whose pidfile somebody removed, and made anew
 	}
-	removeIf(companionPath(path), func(f *os.File) bool {
-		pid, err := recordLockHolder(f) // another daemon's, if somebody renamed it
+	removeIf(companionPath(path), func(f *trustedFile) bool {
+		pid, err := recordLockHolder(f.File) // another daemon's, if somebody renamed it
 		return err == nil && pid == 0
 	})
 	for _, path := range beside {
-		removeIf(path, func(f *os.File) bool {
-			info, err := f.Stat()
-			return err == nil && info.Size() == 0
-		})
+		removeIf(path, func(f *trustedFile) bool { return f.info.Size() == 0 })
 	}
-	// Somebody may have removed it meanwhile, and a new daemon made another.
-	return isAt(f, path) && os.Remove(path) == nil
-}
-
-// removeIf removes a file that passes the checks of a pidfile, if may says so.
-func removeIf(path string, may func(*os.File) bool) {
-	f, err := openPidfile(path, os.O_RDONLY)
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	if may(f) {
-		_ = os.Remove(path)
-	}
+	return f.remove() // if nobody has removed it meanwhile, and a new daemon made another
 }

@@ -177,3 +177,9 @@ func isSystemRun(dir string, st *syscall.Stat_t) bool {
 
 // monotonic: only systemd asks for it.
 func monotonic() []string { return nil }
+
+// asUser: what a thread is cannot be changed alone here, and the whole process must
+// not be.
+func asUser(uid int, f func() error) error {
+	return fmt.Errorf("the files belong to uid %d: on this system only that user may do it: %w", uid, syscall.EPERM)
+}
