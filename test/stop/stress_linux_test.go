@@ -64,7 +64,7 @@ var whatVerbsSay = regexp.MustCompile(`^((svc|service): (` + strings.Join([]stri
 	`pidfile PIDFILE: others keep it locked, or replace it all the time: see who has it open \(fuser\), then start again`,
 	`PIDFILE names process \d+, but process \d+ holds LOCKFILE: look which of them is the daemon, and end it by hand`,
 	`PIDFILE is locked, but not by process \d+ here, which it names: a daemon of another container holds it, .*`,
-	`PIDFILE is locked, but process \d+, which it names, was started after it was written: .*`,
+	`PIDFILE is locked and names process \d+, but nobody holds the record lock of LOCKFILE: .*`, // not Linux
 	`(write )?(pidfile|lock file):? .*: (no space left on device|read-only file system)( \(is the file system full or read-only\?\))?`,
 }, "|") + `)|svc is (running \(pid \d+\)|starting|not running|dead, but its pidfile PIDFILE is left)\.)\n(What it logged: .*\n)?$`)
 
