@@ -140,7 +140,11 @@ type holder struct {
 // asks again. Its error is ErrNotRunning if there is none. A daemon that is starting
 // is waited for up to the deadline.
 func findHolder(path string, deadline time.Time) (*holder, error) {
-	return untilSettled(deadline, func() (*holder, error) { return tryHolder(path) })
+	h, err := untilSettled(deadline, func() (*holder, error) { return tryHolder(path) })
+	if errors.Is(err, errRaced) {
+		err = fmt.Errorf("pidfile %s: it is replaced all the time: see who has it open (fuser), then try again", path)
+	}
+	return h, err
 }
 
 func tryHolder(path string) (*holder, error) {

@@ -46,7 +46,7 @@ const verbLimit = time.Minute
 
 // whatVerbsSay is all that may be heard when others start, stop, kill, remove and overwrite at
 // the same time. Nothing here is a crash, a wrong pid's or unexplained.
-var whatVerbsSay = regexp.MustCompile(`^((svc|service): (` + strings.Join([]string{
+var whatVerbsSay = regexp.MustCompile(`^(` + killed + `\n)?(((svc|service): (` + strings.Join([]string{
 	`PID file exists\. Process already running\? \(pid \d+ holds PIDFILE\)`,
 	`PID file exists\. Process already running\? \(PIDFILE is locked by a process that is just starting\)`,
 	`Could not find PID file to stop\. Is the process running\?`,
@@ -57,8 +57,7 @@ var whatVerbsSay = regexp.MustCompile(`^((svc|service): (` + strings.Join([]stri
 	`it was told to stop before it was ready`,
 	`the daemon was dead; removed its pidfile PIDFILE`,
 	`PIDFILE is locked, but names no process: it is starting, or another program's`,
-	// We have stopped it (SIGSTOP), or the machine is busy.
-	`the daemon \(pid \d+\) did not end within 1s of SIGTERM and was killed: its action must return when its context ends`,
+	`pidfile PIDFILE: it is replaced all the time: see who has it open \(fuser\), then try again`,
 	// We have removed, overwritten, locked, filled or mounted something.
 	`write pidfile PIDFILE: it was removed or replaced since this start locked it, or PrivilegedAction has changed the root directory`,
 	`pidfile PIDFILE: others keep it locked, or replace it all the time: see who has it open \(fuser\), then start again`,
@@ -66,7 +65,10 @@ var whatVerbsSay = regexp.MustCompile(`^((svc|service): (` + strings.Join([]stri
 	`PIDFILE is locked, but not by process \d+ here, which it names: a daemon of another container holds it, .*`,
 	`PIDFILE is locked and names process \d+, but nobody holds the record lock of LOCKFILE: .*`, // not Linux
 	`(write )?(pidfile|lock file):? .*: (no space left on device|read-only file system)( \(is the file system full or read-only\?\))?`,
-}, "|") + `)|svc is (running \(pid \d+\)|starting|not running|dead, but its pidfile PIDFILE is left)\.)\n(What it logged: .*\n)?$`)
+}, "|") + `)|svc is (running \(pid \d+\)|starting|not running|dead, but its pidfile PIDFILE is left)\.)\n(What it logged: .*\n)?)?$`)
+
+// killed is said of a daemon that we have stopped (SIGSTOP), and where the machine is busy.
+const killed = `svc: the daemon \(pid \d+\) did not end within 1s of SIGTERM and was killed: its action must return when its context ends`
 
 // stressed is one of the services, in a file system of its own.
 type stressed struct {
