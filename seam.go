@@ -6,7 +6,7 @@
 package daemonize
 
 // The seam: every function that exists twice, once over libc and once in
-// pure Go, with the one signature that both must have. A half that drifts
+// pure Go, with the one signature that both must have. A backend that drifts
 // does not compile.
 var (
 	_ func(marker string, seen bool) bootResult = sysBoot

@@ -3,7 +3,7 @@
 
 package daemonize
 
-// syslog(3): constants, the rules for records that both halves share, the writer.
+// syslog(3): constants, the rules for records that both backends share, the writer.
 
 import (
 	"fmt"
