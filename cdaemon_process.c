@@ -48,7 +48,7 @@ int cd_has_threads(void)
  * A user's daemon keeps its keys (Kerberos, AFS): it drops nothing. */
 void cd_leave_session_keyring(void)
 {
-#ifdef __linux__
+#ifdef CD_LINUX
 	if (geteuid() == 0)
 		(void)syscall(SYS_keyctl, 1L /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
 #endif
