@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix && !(cgo && !daemonizego)
+//go:build unix && !aix && !(cgo && !daemonizego)
 
 // The pure-Go half of becoming a daemon. The Go runtime cannot fork, so both
 // forks of the C half are re-executions: the launcher starts stage 1, which
