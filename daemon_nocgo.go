@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix && !(cgo && !daemonizego)
+//go:build unix && !aix && !(cgo && !daemonizego)
 
 // The pure-Go way of becoming a daemon. The Go runtime cannot fork, so both
 // forks of daemon(3) are re-executions: the launcher starts stage 1, which
