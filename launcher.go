@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix
+//go:build unix && !aix
 
 package daemonize
 
@@ -197,7 +197,7 @@ func await(report, stderr *os.File, noclose bool, child *os.Process, limit time.
 				text.divide()
 				_ = sendStdio(report, stderr, noclose) // if not, it says what it has not got
 			}
-			stage = f.text
+			stage = oneLine(f.text) // for a terminal
 			watch(stage)
 			continue
 		case f.kind == frameReady:

@@ -99,7 +99,7 @@ func ownCaps() (caps [2]unix.CapUserData, err error) {
 
 // setNoNewPrivs sets PR_SET_NO_NEW_PRIVS on every thread.
 //
-// In a program with cgo, whichever half of this library it uses, Go doesn't
+// In a program with cgo, whichever backend of this library it uses, Go doesn't
 // reach threads that C made and refuses AllThreadsSyscall. There the one call
 // that changes other threads is seccomp(2) with SECCOMP_FILTER_FLAG_TSYNC: it
 // gives them the caller's filter, here one that allows everything, and the
