@@ -1,0 +1,33 @@
+// Copyright the daemonize authors.
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package inject_test
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var withoutNumbers = regexp.MustCompile(`\d+`)
+
+// report prints the figures, and what fell.
+func (b *bench) report(t *testing.T, cases int) {
+	calls := 0
+	for _, n := range b.calls {
+		calls += n
+	}
+	t.Logf("%s, %s: %d calls of %d kinds, %d cases, %d not reached, %d fell, %d excused; without an injection it takes %s under strace",
+		b.verb, b.role.name, calls, len(b.calls), cases, b.notReached, len(b.fell), len(b.excused), b.took)
+	for _, text := range slices.Sorted(maps.Keys(b.said)) {
+		t.Logf("%4d times: %s", b.said[text], strings.TrimSpace(text))
+	}
+	for why, n := range b.excused {
+		t.Logf("%4d excused: %s", n, why)
+	}
+	for _, text := range b.fell {
+		t.Error(text)
+	}
+}
