@@ -29,11 +29,8 @@ import (
 // evidence is what a look at the two files proved.
 type evidence struct {
 	state State
-	pid   int // of the daemon, if it is known
-	// named is false while the daemon is starting: it writes its pid late.
-	named bool
-	// owner is the uid that the pidfile belongs to, or the companion where it is gone.
-	owner int
+	pid   int // of a running daemon; 0 while it is starting: it writes its pid late
+	owner int // the uid that the pidfile belongs to, or the companion where it is gone
 }
 
 // look says what the files of the daemon prove now. A transientError may pass: a
@@ -54,7 +51,7 @@ func look(path string) (evidence, error) {
 	}
 	if f == nil {
 		if locker != 0 { // somebody removed the pidfile under the daemon
-			return evidence{Running, locker, true, owner}, nil
+			return evidence{Running, locker, owner}, nil
 		}
 		return evidence{state: Stopped}, nil
 	}
@@ -66,23 +63,22 @@ func look(path string) (evidence, error) {
 	if err != nil {
 		return unknown, err
 	}
-	owner = ownerOf(info)
 	pid, named := readPID(f)
 	switch {
 	case locker != 0 && named && pid != locker:
 		return unknown, errForeignHolder(path, fmt.Sprintf("names process %d, but process %d holds %s: "+
 			"look which of them is the daemon, and end it by hand", pid, locker, companionPath(path)))
-	case locker != 0:
-		return evidence{Running, locker, named || !held, owner}, nil
-	case !held:
+	case locker == 0 && !held:
 		return evidence{state: Dead}, nil
-	case !named:
-		return evidence{state: Running}, nil
+	case locker == 0 && named:
+		locker, err = pid, holdsPidfile(pid, f)
+	case held && !named:
+		locker = 0
 	}
-	if err := holdsPidfile(pid, f); err != nil {
+	if err != nil {
 		return unknown, err
 	}
-	return evidence{Running, pid, true, owner}, nil
+	return evidence{Running, locker, ownerOf(info)}, nil
 }
 
 // untilSettled repeats what may fail for a moment, up to the deadline.
@@ -103,9 +99,6 @@ func probe(path string) (Status, error) {
 	if errors.As(err, &denied) && denied.Path == path && errors.Is(err, fs.ErrPermission) {
 		return probeUnprivileged(path, err)
 	}
-	if !e.named {
-		e.pid = 0
-	}
 	return Status{State: e.state, PID: e.pid}, err
 }
 
@@ -117,9 +110,6 @@ func runningError(path string) error {
 	}
 	if e.state != Running {
 		return errRaced // it was released since
-	}
-	if !e.named {
-		e.pid = 0
 	}
 	return &RunningError{path, e.pid}
 }
@@ -165,7 +155,7 @@ func tryHolder(path string) (*holder, error) {
 		return nil, err
 	case e.state != Running:
 		return nil, ErrNotRunning
-	case !e.named:
+	case e.pid == 0:
 		return nil, transientError(path + " is locked, but names no process: it is starting, or another program's")
 	case e.pid == 1:
 		return nil, fmt.Errorf("the daemon is PID 1, the init of its container: stop the container instead")
@@ -330,16 +320,4 @@ func tidy(path string, beside []string) (removed bool) {
 	}
 	// Somebody may have removed it meanwhile, and a new daemon made another.
 	return isAt(f, path) && os.Remove(path) == nil
-}
-
-// removeIf removes a file that passes the checks of a pidfile, if may says so.
-func removeIf(path string, may func(*os.File) bool) {
-	f, err := openPidfile(path, os.O_RDONLY)
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	if may(f) {
-		_ = os.Remove(path)
-	}
 }

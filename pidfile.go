@@ -139,28 +139,6 @@ func (p *pidfile) writePID() error { return p.write(strconv.Itoa(os.Getpid())) }
 // is closed again at once.
 func (p *pidfile) write(text string) error { return rewrite(p.path, p.file, text) }
 
-// rewrite replaces the contents of the file at path, which must be that of f.
-func rewrite(path string, f *os.File, text string) error {
-	w, err := openPidfile(path, os.O_WRONLY)
-	if errors.Is(err, fs.ErrNotExist) {
-		return errRaced
-	}
-	if err != nil {
-		return err
-	}
-	if !sameFile(w, f) {
-		w.Close()
-		return errRaced
-	}
-	if err = w.Truncate(0); err == nil {
-		_, err = w.WriteString(text)
-	}
-	if err = errors.Join(err, w.Close()); err != nil {
-		return fmt.Errorf("write %s: %w (is the file system full or read-only?)", fileKind(path), err)
-	}
-	return nil
-}
-
 // remove deletes the companion and the pidfile if they are still ours, and
 // releases the locks: the companion first, which only the holder of the pidfile's
 // lock may make and remove. A daemon without the right to delete leaves both.

@@ -8,12 +8,10 @@ package daemonize
 // What Linux knows of processes and locks: pidfds, /proc/PID/fdinfo, /proc/locks.
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -39,22 +37,6 @@ func pidfdSignal(pidfd int, sig syscall.Signal) error {
 	return unix.PidfdSendSignal(pidfd, sig, nil, 0)
 }
 
-// asUser calls f as that user, in this thread alone, which is what unix.Setresuid
-// changes. The kernel then decides whom the
-// user may signal.
-func asUser(uid int, f func() error) error {
-	runtime.LockOSThread()
-	if err := unix.Setresuid(uid, uid, 0); err != nil {
-		runtime.UnlockOSThread()
-		return os.NewSyscallError("setresuid", err)
-	}
-	err := f()
-	if unix.Setresuid(0, 0, 0) == nil {
-		runtime.UnlockOSThread() // else the thread ends with the goroutine
-	}
-	return err
-}
-
 // pidfdWait is true once the process has ended.
 func pidfdWait(pidfd int, deadline time.Time) bool {
 	for {
@@ -69,16 +51,26 @@ func pidfdWait(pidfd int, deadline time.Time) bool {
 	}
 }
 
+// findLock returns the pid and the file of a lock that /proc/locks lists, or, behind
+// "lock:", proc_pid_fdinfo(5): "1: FLOCK  ADVISORY  WRITE 640 00:19:1234 0 EOF".
+// The file "" is any; the pid "" means that no such lock is listed.
+func findLock(text []byte, kind, mode, file string) (pid, name string) {
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(strings.TrimPrefix(line, "lock:"))
+		if len(f) > 5 && f[1] == kind && f[3] == mode && (file == "" || f[5] == file) {
+			return f[4], f[5]
+		}
+	}
+	return "", ""
+}
+
 // holdsPidfile proves, where no record lock tells, that the process has the
 // exclusive flock(2) lock on the file: one of its descriptors is listed with that
 // lock in proc_pid_fdinfo(5). It looks at nothing else of those descriptors: stat(2)
 // of another process's file asks its file system, which may be dead.
-//
-// A process that was started after the pidfile was written is not the daemon: it got
-// the daemon's pid later, and perhaps the descriptor from one of its children.
 func holdsPidfile(pid int, file *os.File) error {
 	path := file.Name()
-	key, err := kernelKey(file)
+	name, err := kernelName(file)
 	if err != nil {
 		return err
 	}
@@ -86,8 +78,10 @@ func holdsPidfile(pid int, file *os.File) error {
 	entries, err := os.ReadDir(dir)
 	for _, e := range entries {
 		var info []byte
-		if info, err = os.ReadFile(dir + e.Name()); err == nil && hasFlock(string(info), key) {
-			return startedBefore(pid, file)
+		if info, err = os.ReadFile(dir + e.Name()); err == nil {
+			if taker, _ := findLock(info, "FLOCK", "WRITE", name); taker != "" {
+				return nil
+			}
 		}
 		if errors.Is(err, fs.ErrPermission) {
 			break
@@ -102,70 +96,28 @@ func holdsPidfile(pid int, file *os.File) error {
 		"a daemon of another container holds it, a child that the daemon left, or somebody else who may read it", pid))
 }
 
-// hasFlock finds "lock:	1: FLOCK  ADVISORY  WRITE 640 00:19:1234 0 EOF" in the
-// text of an fdinfo file.
-func hasFlock(fdinfo, key string) bool {
-	for line := range strings.Lines(fdinfo) {
-		f := strings.Fields(line)
-		if len(f) > 6 && f[0] == "lock:" && f[2] == "FLOCK" && f[4] == "WRITE" && f[6] == key {
-			return true
-		}
-	}
-	return false
-}
-
-// kernelKey is what the kernel calls the file in lists of locks, such as
-// "00:19:1234". Over btrfs and overlayfs stat(2) tells another device number. So it
+// kernelName is what the kernel calls the file in lists of locks, such as
+// "00:19:1234". Over btrfs and overlayfs stat(2) returns another device number. So it
 // takes a record lock for a moment, and reads what that is listed as.
-func kernelKey(file *os.File) (string, error) {
-	lock := syscall.Flock_t{Type: syscall.F_RDLCK}
-	if err := syscall.FcntlFlock(file.Fd(), syscall.F_SETLK, &lock); err != nil {
-		return "", noRecordLocks(file, err)
+func kernelName(file *os.File) (string, error) {
+	set := func(kind int16) error {
+		if err := syscall.FcntlFlock(file.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: kind}); err != nil {
+			return noRecordLocks(file, err)
+		}
+		return nil
+	}
+	if err := set(syscall.F_RDLCK); err != nil {
+		return "", err
 	}
 	info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", file.Fd()))
-	lock.Type = syscall.F_UNLCK
-	if e := syscall.FcntlFlock(file.Fd(), syscall.F_SETLK, &lock); e != nil {
-		return "", noRecordLocks(file, e)
-	}
-	if err != nil {
+	if err = errors.Join(err, set(syscall.F_UNLCK)); err != nil {
 		return "", fmt.Errorf("cannot see who holds %s: %w", file.Name(), err)
 	}
-	for line := range strings.Lines(string(info)) {
-		if f := strings.Fields(line); len(f) > 6 && f[0] == "lock:" && f[2] == "POSIX" {
-			return f[6], nil
-		}
+	_, name := findLock(info, "POSIX", "READ", "")
+	if name == "" {
+		return "", fmt.Errorf("cannot see who holds %s: the kernel lists no locks in /proc/self/fdinfo", file.Name())
 	}
-	return "", fmt.Errorf("cannot see who holds %s: the kernel lists no locks in /proc/self/fdinfo", file.Name())
-}
-
-// startedBefore is nil if the process was started before the file was last
-// written. (After the clock was set forward it errs on the side of refusing.)
-func startedBefore(pid int, file *os.File) error {
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return err
-	}
-	const start, hertz = 22 - 3, 100 // of the fields behind the name: proc_pid_stat(5), time(7)
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	var ticks int64
-	if len(fields) > start {
-		ticks, err = strconv.ParseInt(fields[start], 10, 64)
-	}
-	var now unix.Timespec
-	if err = errors.Join(err, unix.ClockGettime(unix.CLOCK_BOOTTIME, &now)); err != nil || ticks == 0 {
-		return fmt.Errorf("cannot tell since when process %d runs: %w", pid, err)
-	}
-	age := time.Duration(now.Nano()) - time.Duration(ticks)*(time.Second/hertz)
-	const coarse = 100 * time.Millisecond // of ticks, and of file systems' times
-	if age+coarse < time.Since(info.ModTime()) {
-		return errForeignHolder(file.Name(), fmt.Sprintf("is locked, but process %d, which it names, "+
-			"was started after it was written: a later process with the daemon's pid, or the clock was set", pid))
-	}
-	return nil
+	return name, nil
 }
 
 // lockHolder is the pid that /proc/locks has for the daemon whose pidfile is at
@@ -181,14 +133,11 @@ func lockHolder(path string) (int, error) {
 		if err := unix.Lstat(path, &st); err != nil {
 			return 0, err
 		}
-		key := fmt.Sprintf("%02x:%02x:%d", unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev)), st.Ino)
-		for line := range strings.Lines(string(text)) {
-			// "1: FLOCK  ADVISORY  WRITE 640 00:19:1234 0 EOF"
-			if f := strings.Fields(line); len(f) > 5 && f[1] == kind && f[3] == mode && f[5] == key {
-				return strconv.Atoi(f[4])
-			}
+		pid, _ := findLock(text, kind, mode, fmt.Sprintf("%02x:%02x:%d", unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev)), st.Ino))
+		if pid == "" {
+			return 0, nil
 		}
-		return 0, nil
+		return strconv.Atoi(pid)
 	}
 	if pid, err := find(companionPath(path), "POSIX", "READ"); err == nil && pid > 0 {
 		return pid, nil

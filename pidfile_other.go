@@ -27,9 +27,3 @@ func holdsPidfile(pid int, file *os.File) error {
 	return errForeignHolder(path, fmt.Sprintf("is locked and names process %d, but nobody holds the record lock of %s: "+
 		"that this process is the daemon cannot be proved; look at it, then end it by hand (kill %d)", pid, companionPath(path), pid))
 }
-
-// asUser: what a thread is cannot be changed alone here, and the whole process must
-// not be.
-func asUser(uid int, f func() error) error {
-	return fmt.Errorf("the files belong to uid %d: on this system only that user may do it: %w", uid, unix.EPERM)
-}

@@ -110,3 +110,9 @@ func threadSetuid(uid int) error {
 	}
 	return syscall.Setuid(uid)
 }
+
+// asUser: what a thread is cannot be changed alone here, and the whole process must
+// not be.
+func asUser(uid int, f func() error) error {
+	return fmt.Errorf("the files belong to uid %d: on this system only that user may do it: %w", uid, syscall.EPERM)
+}

@@ -6,7 +6,7 @@
 package daemonize
 
 // Files and directories that only root and one user can have made: how the pidfile, its
-// companion, the crash file and the output file are opened.
+// companion, the crash file and the output file are opened, written and removed.
 
 import (
 	"errors"
@@ -48,6 +48,40 @@ func openPidfile(path string, flags int) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// rewrite replaces the contents of the file at path, which must be that of f.
+func rewrite(path string, f *os.File, text string) error {
+	w, err := openPidfile(path, os.O_WRONLY)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errRaced
+	}
+	if err != nil {
+		return err
+	}
+	if !sameFile(w, f) {
+		w.Close()
+		return errRaced
+	}
+	if err = w.Truncate(0); err == nil {
+		_, err = w.WriteString(text)
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
+		return fmt.Errorf("write %s: %w (is the file system full or read-only?)", fileKind(path), err)
+	}
+	return nil
+}
+
+// removeIf removes a file that passes the checks of a pidfile, if may says so.
+func removeIf(path string, may func(*os.File) bool) {
+	f, err := openPidfile(path, os.O_RDONLY)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if may(f) {
+		_ = os.Remove(path)
+	}
 }
 
 // fileKind is what messages call the file: all files of a daemon are opened with

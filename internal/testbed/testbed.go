@@ -10,12 +10,14 @@ package testbed
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,6 +63,8 @@ func Main(m *testing.M) {
 	}
 	systemdStage()
 	clean()
+	// The tests mostly wait. -parallel=N overrides this.
+	_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 	os.Exit(m.Run())
 }
 

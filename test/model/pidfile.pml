@@ -47,12 +47,11 @@
 
 byte at[2];                        /* the file that NAME.pid [0], NAME.lock [1] leads to; 0: none */
 byte text[N], ex[N], sh[N], rec[N]; /* of a file: its pid, flock(2) locks, record locks */
-byte wrote[N];                     /* which process wrote the text */
 byte fp[6], fl[6];                 /* what a process has open */
 byte num[4];
 bool alive[4], ready[3], held[3], killed[3], term[3], gone[3];
 byte acq[3];                       /* 1: from the locks on, 2: it ends */
-bool evil, given, late;            /* daemon 1 is hostile; the bystander has its flock; was born later */
+bool evil, given;                  /* daemon 1 is hostile; the bystander has its flock */
 
 #define HOLDS(d) (acq[d] == 1 && alive[d] && !killed[d] && ex[fp[d]] == d && (rec[fl[d]] & BIT(d)))
 #define UP(d)    (ready[d] && acq[d] == 1 && alive[d] && !killed[d] && !(d == 1 && evil))
@@ -64,7 +63,7 @@ bool evil, given, late;            /* daemon 1 is hostile; the bystander has its
 	fl[1]==i || fl[2]==i || fl[4]==i || fl[5]==i)
 
 inline forget(v) { /* the last descriptor or name of a file is gone */
-	if :: v && !OPEN(v) -> text[v] = 0; wrote[v] = 0; rec[v] = 0; ex[v] = 0; :: else fi; v = 0; old = 0 }
+	if :: v && !OPEN(v) -> text[v] = 0; rec[v] = 0; ex[v] = 0; :: else fi; v = 0; old = 0 }
 inline close(v) { d_step { old = v; v = 0; forget(old) } }
 inline unlink(k) { d_step { old = at[k]; at[k] = 0; forget(old) } }
 inline create(k, v) { d_step {     /* O_CREAT */
@@ -86,8 +85,8 @@ inline lookAtCompanion(me, g) {
 #endif
 		fi; close(fl[me])
 	fi }
-/* holdsPidfile: the process has the descriptor with the lock, and is older than the text */
-#define HASLOCK(s, f) ((ex[f] == s && wrote[f] == s) || (s == X && given && ex[f] == 1 && wrote[f] && !late))
+/* holdsPidfile: the process has the descriptor with the lock */
+#define HASLOCK(s, f) (ex[f] == s || (s == X && given && ex[f] == 1))
 inline look(me, g, named) {
 	fp[me] = at[0];                                       /* holder.go look */
 	lookAtCompanion(me, g);
@@ -108,13 +107,13 @@ proctype daemon(byte me) {
 	{ { skip;
 again:	create(0, fp[me]);                                    /* pidfile.go tryAcquire */
 #ifdef PIDFIRST
-	text[fp[me]] = num[me]; wrote[fp[me]] = me;
+	text[fp[me]] = num[me];
 #endif
 	if :: atomic { ex[fp[me]] == 0 -> sh[fp[me]] = sh[fp[me]] | BIT(me) } /* pidfile.go (*pidfile).lock */
 	:: ex[fp[me]] -> goto raced fi;
 #ifndef NOERASE
-	if :: at[0] == fp[me] :: else -> goto raced fi;       /* pidfile.go rewrite */
-	d_step { text[fp[me]] = 0; wrote[fp[me]] = 0 }
+	if :: at[0] == fp[me] :: else -> goto raced fi;       /* trusted.go rewrite */
+	text[fp[me]] = 0;
 #endif
 	sh[fp[me]] = sh[fp[me]] & ~BIT(me);                   /* pidfile.go flock: flock(2) lets go first */
 	if :: atomic { ex[fp[me]] == 0 && sh[fp[me]] == 0 -> ex[fp[me]] = me } :: goto raced fi;
@@ -124,14 +123,14 @@ again:	create(0, fp[me]);                                    /* pidfile.go tryAc
 #endif
 	create(1, fl[me]);                                    /* companion.go lockCompanion */
 	getlk(me, fl[me], g); if :: g -> goto lost :: else fi; /* companion.go (*companion).lock */
-	if :: at[1] == fl[me] :: else -> goto lost fi;        /* pidfile.go rewrite */
-	text[fl[me]] = 0; text[fl[me]] = num[me];             /* pidfile.go rewrite */
+	if :: at[1] == fl[me] :: else -> goto lost fi;        /* trusted.go rewrite */
+	text[fl[me]] = 0; text[fl[me]] = num[me];             /* trusted.go rewrite */
 	rec[fl[me]] = rec[fl[me]] | BIT(me);                  /* companion.go (*companion).lock */
 	getlk(me, fl[me], g); if :: g -> goto lost :: else fi;
 	if :: at[1] == fl[me] :: else -> goto lost fi;        /* trusted.go isAt */
 	acq[me] = 1;                                          /* lifecycle.go (*daemon).run */
 	if :: at[0] == fp[me] :: else -> goto end fi;         /* pidfile.go (*pidfile).writePID */
-	d_step { text[fp[me]] = num[me]; wrote[fp[me]] = me }
+	text[fp[me]] = num[me];
 	d_step { held[me] = HOLDS(me); ready[me] = 1 }        /* daemon.go (*starter).ready */
 	if :: term[me] :: true fi; goto end;                  /* lifecycle.go (*daemon).runAction */
 lost:	skip; d_step { rec[fl[me]] = rec[fl[me]] & ~BIT(me); g = 0 } close(fl[me]);
@@ -191,7 +190,7 @@ tidy:	if :: at[1] -> create(0, fp[me]) :: else -> fp[me] = at[0] fi; /* holder.g
 	if :: atomic { ex[fp[me]] == 0 && sh[fp[me]] == 0 -> ex[fp[me]] = me } :: goto zero fi;
 	if :: at[0] == fp[me] :: else -> goto zero fi;        /* trusted.go isAt */
 	lookAtCompanion(me, v); if :: v -> goto zero :: else fi;
-	fl[me] = at[1];                                       /* holder.go removeIf */
+	fl[me] = at[1];                                       /* trusted.go removeIf */
 	if :: fl[me] -> getlk(me, fl[me], v); if :: v == 0 -> unlink(1) :: else fi; close(fl[me]) :: else fi;
 #ifndef UNMENDED
 #ifndef NOCOMPARE
@@ -213,8 +212,8 @@ end:	do
 	:: !crashed && alive[2] -> atomic { crashed = 1; killed[2] = 1 }
 	:: removals < REMOVALS && at[0] -> atomic { removals++; unlink(0) }
 	:: removals < REMOVALS && at[1] -> atomic { removals++; unlink(1) }
-	:: atomic { !alive[X] && num[1] && !alive[1] -> late = 1; num[X] = num[1]; alive[X] = 1 }
-	:: atomic { !alive[X] && num[2] && !alive[2] -> late = 1; num[X] = num[2]; alive[X] = 1 }
+	:: atomic { !alive[X] && num[1] && !alive[1] -> num[X] = num[1]; alive[X] = 1 }
+	:: atomic { !alive[X] && num[2] && !alive[2] -> num[X] = num[2]; alive[X] = 1 }
 #ifdef HOSTILE
 #ifdef BEYOND
 #define CHANCE 1

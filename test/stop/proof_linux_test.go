@@ -60,17 +60,31 @@ func TestWithoutPtraceRootHasItsVerbs(t *testing.T) {
 	allVerbs(t, withoutPtrace)
 }
 
-// TestClockSetForwardChangesNothing: for the kernel the pidfile is then older than it was.
+// TestClockSetForwardChangesNothing: for the kernel the files are then older than they
+// were. A daemon without a companion is one of an earlier release.
 func TestClockSetForwardChangesNothing(t *testing.T) {
-	if !testbed.IsolateRoot(t) {
-		return
+	for companion, verb := range map[string]func(string) *exec.Cmd{
+		"with a companion":    withoutPtrace,
+		"without a companion": func(verb string) *exec.Cmd { return testdaemon.Command(verb) },
+	} {
+		t.Run(companion, func(t *testing.T) {
+			if companion == "without a companion" {
+				testbed.NeedLinuxBuild(t, "/proc/PID/fd")
+			}
+			if !testbed.IsolateRoot(t) {
+				return
+			}
+			log := testbed.StartSyslogd(t, "busybox")
+			testbed.Run(t, 0, verb("start"))
+			if companion == "without a companion" {
+				require.NoError(t, os.Remove(testdaemon.Companion))
+			} else {
+				require.NoError(t, os.Chtimes(testdaemon.Companion, time.Time{}, time.Now().Add(-24*time.Hour)))
+			}
+			require.NoError(t, os.Chtimes(testdaemon.Pidfile, time.Time{}, time.Now().Add(-24*time.Hour)))
+			lookedAtAndStopped(t, log, testbed.One(t, "service"), verb)
+		})
 	}
-	log := testbed.StartSyslogd(t, "busybox")
-	testbed.Run(t, 0, withoutPtrace("start"))
-	for _, file := range []string{testdaemon.Pidfile, testdaemon.Companion} {
-		require.NoError(t, os.Chtimes(file, time.Time{}, time.Now().Add(-24*time.Hour)))
-	}
-	lookedAtAndStopped(t, log, testbed.One(t, "service"), withoutPtrace)
 }
 
 // hidden-proc lays another /proc over this one, by the options that are its first
@@ -337,31 +351,6 @@ func TestChildOfACloneIsNotTheDaemon(t *testing.T) {
 		assert.True(t, testbed.Alive(child))
 	}
 	assert.True(t, testbed.Alive(daemon), "who has the daemon's pid now was hit")
-}
-
-// TestLaterProcessWithTheLockIsNotTheDaemon: it was started after the pidfile was written,
-// has the pid that the file names, and was handed the lock. (Only where no companion tells.)
-func TestLaterProcessWithTheLockIsNotTheDaemon(t *testing.T) {
-	testbed.NeedLinuxBuild(t, "/proc/PID/fd")
-	if !testbed.IsolateRoot(t) {
-		return
-	}
-	require.NoError(t, os.WriteFile(testdaemon.Pidfile, nil, 0o600))
-	c := exec.Command(testbed.Package(t, "flock", "util-linux"), "-x", "-n", testdaemon.Pidfile, "sh", "-c", "echo locked; sleep 1005")
-	out, err := c.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, c.Start())
-	_, err = out.Read(make([]byte, 7))
-	require.NoError(t, err)
-	pid := c.Process.Pid
-	require.NoError(t, os.WriteFile(testdaemon.Pidfile, []byte(strconv.Itoa(pid)), 0o600))
-	stdout, _ := testbed.Run(t, 0, testdaemon.Command("status"))
-	assert.Equal(t, fmt.Sprintf("svc is running (pid %d).\n", pid), stdout, "an earlier release's daemon looks like this")
-	require.NoError(t, os.Chtimes(testdaemon.Pidfile, time.Time{}, time.Now().Add(-time.Hour)))
-	_, stderr := testbed.Run(t, 1, testdaemon.Command("stop", "STOP_TIMEOUT_MS=200"))
-	assert.Equal(t, fmt.Sprintf("svc: /var/run/svc.pid is locked, but process %d, which it names, was started after it was written: "+
-		"a later process with the daemon's pid, or the clock was set\n", pid), stderr)
-	assert.True(t, testbed.Alive(pid))
 }
 
 // TestCompanionThatCannotBeWritten: a start fails, says so, and leaves nothing.
