@@ -273,8 +273,7 @@ func killLate(report *os.File, child *os.Process, pid int, staying bool) string 
 }
 
 // tryKill is killLate. The daemon's pid is still its own if, after we have taken hold of
-// a process, that of the report's other end has not ended, nor has our child, which waits
-// for it.
+// a process, our child has not ended, which waits for it, or the report's other end is open.
 func tryKill(report *os.File, child *os.Process, pid int, staying bool) error {
 	if pid == 0 {
 		return child.Kill()
@@ -284,10 +283,10 @@ func tryKill(report *os.File, child *os.Process, pid int, staying bool) error {
 		return err
 	}
 	defer daemon.Release()
-	switch {
-	case !isOpen(report):
+	switch waits := staying && isRunning(child, report); { // so it has not ended, even if it is ready
+	case !waits && !isOpen(report):
 		return nil // it has ended
-	case staying && !isRunning(child):
+	case staying && !waits:
 		return errors.New("the process that waits for it has been ended, so nothing proves that its pid is still its own")
 	}
 	if err := daemon.Kill(); err != nil {

@@ -121,7 +121,7 @@ func (i injection) String() string {
 func (i injection) ofCaller() bool { return i.role.at == "" && !i.role.running }
 
 // says is a message: who speaks, and what was attempted. A loader speaks for itself.
-var says = regexp.MustCompile(`(?m)^(svc|[^ :]*inject\.test|/proc/self/exe)(: |\.).*\w+.* \w+`)
+var says = regexp.MustCompile(`(?m)^(svc|[^ :]*\.test|/proc/self/exe)(: |\.).*\w+.* \w+`)
 
 // judge is what is wrong with what the verb did; "" is nothing.
 func (s *scene) judge(i injection, e ended) string {
@@ -175,7 +175,7 @@ func (s *scene) truth(i injection, e ended, killed bool) string {
 			if e.code == 0 {
 				return len(pids) == 1
 			}
-			return len(pids) == 0 || len(pids) == 1 && (killed || pids[0] == s.old)
+			return len(pids) == 0 || (killed || pids[0] == s.old) && s.daemonIs(pids) == ""
 		})
 		switch {
 		case e.code == 0 && len(pids) == 0 && i.ready && !i.ofCaller() && (i.action == "kill" || i.runtime):
@@ -190,7 +190,12 @@ func (s *scene) truth(i injection, e ended, killed bool) string {
 		case killed || s.old != 0 && len(pids) == 1 && pids[0] == s.old:
 			return s.daemonIs(pids)
 		}
-		return fmt.Sprintf("it failed, but processes %v are left (before: %d)", pids, s.old)
+		var states []string
+		for _, pid := range pids {
+			text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+			states = append(states, string(text))
+		}
+		return fmt.Sprintf("it failed, but processes %v are left (before: %d): %q", pids, s.old, states)
 	case "second start":
 		if e.code == 0 {
 			return "it says that a second daemon runs"
