@@ -80,14 +80,21 @@ var newThread = regexp.MustCompile(`clone\(.*CLONE_THREAD.*INJECTED`)
 
 // excuse is why a case may fall.
 type excuse struct {
-	verb, role, call, action string // "" is any
-	says                     string // on standard error
-	why                      string
+	call, action string         // "" is any
+	says         string         // on standard error
+	trace        *regexp.Regexp // what was injected; nil is anything
+	why          string
 }
 
 var excuses = []excuse{
+	{call: "fcntl", trace: regexp.MustCompile(`F_[GS]ET(FD|FL).*INJECTED`),
+		why: "fcntl(2) of flags fails by EBADF alone; the Go runtime ends a process whose standard descriptors it cannot look at"},
 	{call: "pidfd_send_signal", action: "ESRCH",
 		why: "the kernel says of a pidfd that its process has ended: there is nobody else to ask"},
-	{call: "fcntl", says: "runtime: unexpected error while checking standard file descriptor",
-		why: "the Go runtime ends a process whose standard descriptors it cannot look at, before any Go code"},
+	{call: "tgkill", action: "EAGAIN",
+		why: "glibc's setuid(3) waits for ever for a thread that it cannot signal: nptl/setxid.c"},
+	{says: "AllThreadsSyscall6 results differ between threads",
+		why: "the Go runtime ends a process in which a call that is made in all threads failed in one"},
+	{says: "runtime: panic before malloc heap initialized",
+		why: "the Go runtime ends before any Go code: it cannot read /proc/self/auxv"},
 }

@@ -19,8 +19,12 @@ func (b *bench) report(t *testing.T, cases int) {
 	for _, n := range b.calls {
 		calls += n
 	}
+	excused := 0
+	for _, n := range b.excused {
+		excused += n
+	}
 	t.Logf("%s, %s: %d calls of %d kinds, %d cases, %d not reached, %d fell, %d excused; without an injection it takes %s under strace",
-		b.verb, b.role.name, calls, len(b.calls), cases, b.notReached, len(b.fell), len(b.excused), b.took)
+		b.verb, b.role.name, calls, len(b.calls), cases, b.notReached, len(b.fell), excused, b.took)
 	for _, text := range slices.Sorted(maps.Keys(b.said)) {
 		t.Logf("%4d times: %s", b.said[text], strings.TrimSpace(text))
 	}
