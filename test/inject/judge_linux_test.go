@@ -64,6 +64,16 @@ func one(pids []int) bool { return len(pids) == 1 }
 
 func atMostOne(pids []int) bool { return len(pids) < 2 }
 
+// withoutWaiter leaves out the daemon's parent: a launcher that is killed when the daemon has just
+// become ready cannot end the process that waits for the daemon. That ends with the daemon.
+func (s *scene) withoutWaiter(pids []int) []int {
+	daemon, _ := pidIn(s.dir)
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", daemon))
+	return slices.DeleteFunc(slices.Clone(pids), func(pid int) bool {
+		return strings.Contains(string(text), fmt.Sprintf("\nPPid:\t%d\n", pid))
+	})
+}
+
 // kill ends what a case has left.
 func (s *scene) kill() {
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(time.Millisecond) {
@@ -150,6 +160,8 @@ func (s *scene) judge(i injection, e ended) string {
 // plainCode is the exit code of a verb that works.
 var plainCode = map[string]int{"second start": 1}
 
+var saysDead = regexp.MustCompile("not running|dead")
+
 // truth is what is wrong with the state that the verb left, given what it said.
 func (s *scene) truth(i injection, e ended, killed bool) string {
 	left := func(want func([]int) bool) string {
@@ -175,8 +187,14 @@ func (s *scene) truth(i injection, e ended, killed bool) string {
 			if e.code == 0 {
 				return len(pids) == 1
 			}
+			if killed {
+				pids = s.withoutWaiter(pids)
+			}
 			return len(pids) == 0 || (killed || pids[0] == s.old) && s.daemonIs(pids) == ""
 		})
+		if killed {
+			pids = s.withoutWaiter(pids)
+		}
 		switch {
 		case e.code == 0 && len(pids) == 0 && i.ready && !i.ofCaller() && (i.action == "kill" || i.runtime):
 			return "" // it was ready, and died then
@@ -206,7 +224,7 @@ func (s *scene) truth(i injection, e ended, killed bool) string {
 		if e.code == 0 && e.stdout != truth {
 			return fmt.Sprintf("it says %q", e.stdout)
 		}
-		if !i.runtime && (e.code == 1 || e.code == 3) || strings.Contains(e.stdout, "not running") || strings.Contains(e.stdout, "dead") {
+		if !i.runtime && (e.code == 1 || e.code == 3) || saysDead.MatchString(e.stdout) {
 			return fmt.Sprintf("it ends with %d and says %q of a daemon that runs", e.code, e.stdout)
 		}
 		return oldRuns()

@@ -23,7 +23,8 @@ func (b *bench) report(t *testing.T, cases int) {
 	for _, n := range b.excused {
 		excused += n
 	}
-	t.Logf("%s, %s: %d calls of %d kinds, %d cases, %d not reached, %d fell, %d excused; without an injection it takes %s under strace",
+	t.Logf("%s, %s: %d calls of %d kinds, %d cases, %d not reached, %d fell, %d excused; "+
+		"without an injection it takes %s under strace",
 		b.verb, b.role.name, calls, len(b.calls), cases, b.notReached, len(b.fell), excused, b.took)
 	for _, text := range slices.Sorted(maps.Keys(b.said)) {
 		t.Logf("%4d times: %s", b.said[text], strings.TrimSpace(text))

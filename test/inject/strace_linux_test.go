@@ -134,7 +134,8 @@ func traced(dir, verb string, r role, filter []string) (s *started, detach func(
 		return s, detach, err
 	case r.at != "":
 		stops := filepath.Join(dir, stopsFile)
-		s, err = start(dir, command(dir, verb, "-D", "-f", "-o", stops, "-e", "trace="+r.at, "-e", "inject="+r.at+":signal=SIGSTOP"))
+		s, err = start(dir, command(dir, verb,
+			"-D", "-f", "-o", stops, "-e", "trace="+r.at, "-e", "inject="+r.at+":signal=SIGSTOP"))
 		if err != nil {
 			return nil, nil, err
 		}
