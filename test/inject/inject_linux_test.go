@@ -100,13 +100,14 @@ func everyCallFails(t *testing.T, verb string, r role) {
 	require.NoError(t, os.MkdirAll("/run/inject", 0o755))
 	b.plain(t)
 	var cases []injection
-	for _, i := range b.cases(t) {
+	all := b.cases(t)
+	for _, i := range all {
 		if chosen(i) {
 			cases = append(cases, i)
 		}
 	}
 	b.runAll(cases)
-	b.report(t, len(cases))
+	b.report(t, len(cases), len(all))
 }
 
 // bench runs the cases of a verb and role.

@@ -14,7 +14,7 @@ import (
 var withoutNumbers = regexp.MustCompile(`\d+`)
 
 // report prints the figures, and what fell.
-func (b *bench) report(t *testing.T, cases int) {
+func (b *bench) report(t *testing.T, cases, all int) {
 	calls := 0
 	for _, n := range b.calls {
 		calls += n
@@ -23,9 +23,9 @@ func (b *bench) report(t *testing.T, cases int) {
 	for _, n := range b.excused {
 		excused += n
 	}
-	t.Logf("%s, %s: %d calls of %d kinds, %d cases, %d not reached, %d fell, %d excused; "+
+	t.Logf("%s, %s: %d calls of %d kinds, %d cases of %d, %d not reached, %d fell, %d excused; "+
 		"without an injection it takes %s under strace",
-		b.verb, b.role.name, calls, len(b.calls), cases, b.notReached, len(b.fell), excused, b.took)
+		b.verb, b.role.name, calls, len(b.calls), cases, all, b.notReached, len(b.fell), excused, b.took)
 	for _, text := range slices.Sorted(maps.Keys(b.said)) {
 		t.Logf("%4d times: %s", b.said[text], strings.TrimSpace(text))
 	}
