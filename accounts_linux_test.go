@@ -81,7 +81,7 @@ func TestAccountsOfANameServiceAreFound(t *testing.T) {
 	_, err = Getpwnam("x2")
 	assert.Equal(t, user.UnknownUserError("x2"), err)
 
-	// Both halves find the same, and root is what root can only look at.
+	// Both backends find the same, and root is what root can only look at.
 	fp, err := filesGetpwnam("x1")
 	require.NoError(t, err)
 	assert.Equal(t, p, fp)
@@ -196,7 +196,7 @@ func TestMalformedLinesAreSkipped(t *testing.T) {
 				assert.Nil(t, p)
 				continue
 			}
-			// Where Getpwnam is libc's, this compares the two halves.
+			// Where Getpwnam is libc's, this compares the two backends.
 			fp, _ := filesGetpwnam(name)
 			fg, _ := filesGetgrnam(name)
 			assert.Equal(t, fp, p, "%q", line)

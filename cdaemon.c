@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix && cgo && !daemonizego
+//go:build unix && !aix && cgo && !daemonizego
 
 /*
  * cdaemon.c: the constructor that calls daemon(3) before the Go runtime

@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix && cgo && !daemonizego
+//go:build unix && !aix && cgo && !daemonizego
 
 /*
  * cdaemon_exec.c: the exec after daemon(3), on macOS. A child of fork(2) that

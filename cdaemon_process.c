@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix && cgo && !daemonizego
+//go:build unix && !aix && cgo && !daemonizego
 
 /*
  * cdaemon_process.c: what the constructor asks and changes of the process that it
@@ -48,7 +48,7 @@ int cd_has_threads(void)
  * A user's daemon keeps its keys (Kerberos, AFS): it drops nothing. */
 void cd_leave_session_keyring(void)
 {
-#ifdef __linux__
+#ifdef CD_LINUX
 	if (geteuid() == 0)
 		(void)syscall(SYS_keyctl, 1L /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
 #endif

@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix && cgo && !daemonizego
+//go:build unix && !aix && cgo && !daemonizego
 
 /*
  * cdaemon_stay.c: the process that the launcher started stays until the daemon

@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix
+//go:build unix && !aix
 
 package daemonize
 
@@ -37,15 +37,12 @@ import (
 // that a daemon tricked into locking the file is not the one that the line names.
 
 // companion is one that this process has locked.
-type companion struct {
-	path string
-	file *os.File // read-only, as the pidfile's
-}
+type companion struct{ *trustedFile } // read-only, as the pidfile
 
 // ours are the companions that this process holds.
 var ours struct {
 	sync.Mutex
-	files map[string]*os.File
+	files map[string]*trustedFile
 }
 
 func companionPath(pidfile string) string { return strings.TrimSuffix(pidfile, ".pid") + ".lock" }
@@ -58,10 +55,10 @@ func lockCompanion(pidfile string) (*companion, error) {
 	if holdsCompanion(path) {
 		return nil, &RunningError{pidfile, os.Getpid()}
 	}
-	f, err := openPidfile(path, os.O_RDONLY|os.O_CREATE|os.O_EXCL)
+	f, err := openTrusted(path, os.O_RDONLY|os.O_CREATE|os.O_EXCL)
 	created := err == nil
 	if errors.Is(err, fs.ErrExist) {
-		f, err = openPidfile(path, os.O_RDONLY)
+		f, err = openTrusted(path, os.O_RDONLY)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errRaced
@@ -69,7 +66,7 @@ func lockCompanion(pidfile string) (*companion, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &companion{path, f}
+	c := &companion{f}
 	err = c.lock(pidfile)
 	// A daemon that is ending has perhaps released the pidfile, and not this yet.
 	for began := time.Now(); isRunningError(err) && time.Since(began) < acquireTimeout; {
@@ -77,8 +74,8 @@ func lockCompanion(pidfile string) (*companion, error) {
 		err = c.lock(pidfile)
 	}
 	if err != nil {
-		if created && !isTransient(err) && isAt(f, path) {
-			_ = os.Remove(path)
+		if created && !isTransient(err) {
+			f.remove()
 		}
 		f.Close()
 		return nil, err
@@ -86,43 +83,43 @@ func lockCompanion(pidfile string) (*companion, error) {
 	ours.Lock()
 	defer ours.Unlock()
 	if ours.files == nil {
-		ours.files = map[string]*os.File{}
+		ours.files = map[string]*trustedFile{}
 	}
 	ours.files[path] = f
 	return c, nil
 }
 
 func (c *companion) lock(pidfile string) error {
-	switch pid, err := recordLockHolder(c.file); {
+	switch pid, err := recordLockHolder(c.File); {
 	case err != nil:
 		return err
 	case pid != 0:
 		return c.heldBy(pid, pidfile)
 	}
-	if err := c.file.Chmod(0o600); err != nil {
-		return fmt.Errorf("lock file: %w", err)
+	if err := c.makePrivate(); err != nil {
+		return err
 	}
 	// Before the lock: the lock would go with the writing descriptor.
 	line := fmt.Sprintf("%d %s\n", os.Getpid(), pidfile)
-	if err := rewrite(c.path, c.file, line); err != nil {
+	if err := c.rewrite(line); err != nil {
 		return err
 	}
 	// A read lock, which a read-only descriptor allows: with one that could write, a
 	// daemon that has dropped its privileges could change the line.
 	lock := syscall.Flock_t{Type: syscall.F_RDLCK}
-	switch err := syscall.FcntlFlock(c.file.Fd(), syscall.F_SETLK, &lock); err {
+	switch err := syscall.FcntlFlock(c.Fd(), syscall.F_SETLK, &lock); err {
 	case nil:
 	case syscall.EAGAIN, syscall.EACCES:
 		return errRaced
 	default:
-		return noRecordLocks(c.file, err)
+		return noRecordLocks(c.File, err)
 	}
 	// Two starts can come here at once if somebody removed the pidfile of one. The
 	// later of the two sees the lock of the other; perhaps both do, and try again.
-	if pid, err := recordLockHolder(c.file); err != nil || pid != 0 {
+	if pid, err := recordLockHolder(c.File); err != nil || pid != 0 {
 		return errors.Join(err, errRaced)
 	}
-	if !isAt(c.file, c.path) {
+	if !c.isInPlace() {
 		return errRaced
 	}
 	return nil
@@ -130,12 +127,12 @@ func (c *companion) lock(pidfile string) error {
 
 // heldBy is why we cannot have the companion.
 func (c *companion) heldBy(pid int, pidfile string) error {
-	switch line := readCompanion(c.file); {
+	switch line := readCompanion(c.File); {
 	case pid < 0:
-		return errOtherNamespace(c.path)
+		return errOtherNamespace(c.Name())
 	case !line.names(pidfile, 0): // we may write there: it is ours or root's
 		return &configError{fmt.Errorf("lock file %s is held by process %d, for the pidfile %.200q: "+
-			"somebody renamed it; stop that daemon, then start again", c.path, pid, line.pidfile)}
+			"somebody renamed it; stop that daemon, then start again", c.Name(), pid, line.pidfile)}
 	}
 	return &RunningError{pidfile, pid}
 }
@@ -145,13 +142,11 @@ func (c *companion) remove() {
 	if c == nil {
 		return
 	}
-	if isAt(c.file, c.path) {
-		_ = os.Remove(c.path)
-	}
+	c.trustedFile.remove()
 	ours.Lock()
-	delete(ours.files, c.path)
+	delete(ours.files, c.Name())
 	ours.Unlock()
-	c.file.Close()
+	c.Close()
 }
 
 // holdsCompanion is true if this process holds the companion at path. It opens
@@ -160,7 +155,7 @@ func holdsCompanion(path string) bool {
 	ours.Lock()
 	defer ours.Unlock()
 	for _, f := range ours.files {
-		if isAt(f, path) {
+		if f.isAt(path) {
 			return true
 		}
 	}
@@ -235,7 +230,7 @@ func lookAtCompanion(pidfile string) (pid, owner int, err error) {
 	if holdsCompanion(path) {
 		return os.Getpid(), os.Geteuid(), nil
 	}
-	f, err := openPidfile(path, os.O_RDONLY)
+	f, err := openTrusted(path, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, 0, nil
 	}
@@ -243,23 +238,19 @@ func lookAtCompanion(pidfile string) (pid, owner int, err error) {
 		return 0, 0, err
 	}
 	defer f.Close()
-	pid, err = recordLockHolder(f)
+	pid, err = recordLockHolder(f.File)
 	if err != nil || pid == 0 {
 		return 0, 0, err
 	}
-	info, err := f.Stat()
-	if err != nil {
-		return 0, 0, err
-	}
-	line := readCompanion(f)
+	line := readCompanion(f.File)
 	switch {
 	case pid < 0:
 		return 0, 0, errOtherNamespace(path)
-	case !line.names(pidfile, ownerOf(info)):
+	case !line.names(pidfile, f.owner()):
 		return 0, 0, nil
 	case line.pid != pid:
 		return 0, 0, errForeignHolder(path, fmt.Sprintf("is locked by process %d, but names process %d: "+
 			"a daemon of another container, or a process that locks whatever it is told to", pid, line.pid))
 	}
-	return pid, ownerOf(info), nil
+	return pid, f.owner(), nil
 }

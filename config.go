@@ -21,31 +21,31 @@ type Config[T any] struct {
 	// PrivilegedAction runs in the daemon before the privileges are dropped,
 	// to bind a low port, say. Its result goes to the action. It may take as
 	// long as it needs. An error or a panic ends the start and reaches the
-	// terminal; the exit code is 1. It must not chroot(2) or unshare the mount
-	// namespace: the pidfile is written after it. nil: the action gets T's zero
+	// terminal; the exit code is 1. It must not call chroot(2) or unshare the mount
+	// namespace: the daemon writes its pidfile after it. nil: the action gets T's zero
 	// value.
 	PrivilegedAction func() (T, error)
 
 	// Name names the daemon in syslog, messages and the pidfile: 1 to 200
 	// printable ASCII characters without space, '/', ':', '[' and ']', which
 	// syslog daemons take for the end of the name. Default: the base name of
-	// os.Args[0], but in a set-user-ID program, whose caller chooses that. A
-	// program that is started by several names, as by links called S87prog and
-	// K13prog, must set it: else each has a pidfile of its own, and K13prog
-	// stop does not find what S87prog start has started.
+	// os.Args[0]. A set-user-ID program must set it: there the caller chooses
+	// os.Args[0]. A program that is started by several names, as by links called
+	// S87prog and K13prog, must set it, too: else each name has a pidfile of its own,
+	// and K13prog stop does not find what S87prog start has started.
 	Name string
 
-	// User and Group are who the daemon becomes when it is started by root: a
-	// name, or an id in decimal if no name is the same. Default: the user and
-	// the group called Name if there are such, else daemon; where User is set
-	// and Group is not, and no group is called Name, that user's own group. One
-	// that is set but does not exist is an error. Started by anyone else the
-	// daemon stays who it is; a User or Group other than that is an
-	// fs.ErrPermission, exit code 4. With the user come initgroups(3)'s
-	// supplementary groups, and HOME, USER and LOGNAME as a login sets them, see
-	// [DropPrivileges]. Only "root" or "0" stays root. User CurrentUser stays whoever
-	// starts the daemon, root or not, without any change; Group may then name the
-	// group that the process has, or nothing.
+	// User and Group are who the daemon becomes when root starts it: a name, or an id in
+	// decimal if no account has that name. Default: the user and the group called Name if
+	// there are such, else daemon. Where User is set, Group is not, and no group is called
+	// Name, it is that user's own group. A User or Group that is set and does not exist is
+	// an error. With the user come initgroups(3)'s supplementary groups, and HOME, USER and
+	// LOGNAME as a login sets them, see [DropPrivileges]. User "root" or "0" stays root.
+	//
+	// If anyone but root starts the daemon, it stays that user. Another User or Group is an
+	// fs.ErrPermission, exit code 4. With User CurrentUser the daemon stays whoever starts
+	// it, root or not, without any change. Group is then empty, or the group that the
+	// process has.
 	User, Group string
 
 	// AllowNewPrivileges leaves no_new_privs (prctl(2)) unset. By default the
@@ -58,8 +58,8 @@ type Config[T any] struct {
 	// error of New.
 	SyslogOptions Option
 
-	// SyslogFacility is for messages without a facility. 0: LOG_DAEMON, so
-	// LOG_KERN cannot be had. What is no facility leaves LOG_USER.
+	// SyslogFacility is for messages without a facility. 0: LOG_DAEMON, so LOG_KERN,
+	// which is 0, cannot be chosen. A value that is no facility means LOG_USER.
 	SyslogFacility Priority
 
 	// PidfileDirectory is an absolute path. It must belong to root or to the
@@ -68,16 +68,15 @@ type Config[T any] struct {
 	// exit code 6. Default: /var/run.
 	PidfileDirectory string
 
-	// Pidfile is the pidfile's path, for programs with an option of their own for
-	// it: absolute, and ending in ".pid". Its directory must be what
-	// PidfileDirectory says, which must then be empty. The other files of the
-	// daemon stand beside it. Default: PidfileDirectory, then Name, then ".pid".
+	// Pidfile is the pidfile's path, for programs with an option of their own for it. It
+	// is absolute, and ends in ".pid". For its directory the rules of PidfileDirectory
+	// hold; PidfileDirectory itself must be empty then. NAME.lock and NAME.crash are
+	// beside it. Default: NAME.pid in PidfileDirectory.
 	Pidfile string
 
-	// StopTimeout is the time between SIGTERM and SIGKILL: the action must
-	// return within it after its context has ended, see [New]; one that does not
-	// is killed, which stop prints and logs. 0: 4 seconds. Negative is an error
-	// of New.
+	// StopTimeout is the time between SIGTERM and SIGKILL. The action must return within
+	// this time after its context has ended, see [New]. If it does not, stop kills the
+	// daemon, and prints and logs that. 0: 4 seconds. Negative is an error of New.
 	StopTimeout time.Duration
 
 	// Umask is the daemon's umask(2). 0: 022; an action that wants 0 calls
@@ -87,56 +86,58 @@ type Config[T any] struct {
 	// Reload runs on SIGHUP, as the user that the daemon has become, one call
 	// at a time, beside the action, whose context it gets. Its error or panic is
 	// logged and does not end the daemon. A SIGHUP that comes before the daemon is
-	// ready waits until it is. nil: SIGHUP is ignored, but for OutputFile.
+	// ready is served when it is. nil: SIGHUP does nothing, but reopens OutputFile.
 	Reload func(context.Context) error
 
-	// RespawnDelay is the pause before an action that failed or panicked is
-	// run again, with the same result of PrivilegedAction: hdaemonize's
-	// behaviour, which waits 5 seconds. It does not run again after nil, after
-	// an error that [Fatal] has marked, nor once it was told to stop. 0: it is
-	// not run again. Negative is an error of New.
+	// RespawnDelay is the pause before an action that failed or panicked is run again,
+	// with the same result of PrivilegedAction. (hdaemonize does so after 5 seconds.) The
+	// action is not run again after nil, after an error that [Fatal] has marked, or after
+	// the daemon was told to stop. 0: it is not run again. Negative is an error of New.
 	RespawnDelay time.Duration
 
 	// ReadyByAction has the start wait until the action has called [Ready]: for a
-	// daemon that opens its database, say, after the privileges are dropped. An action
-	// that returns, with or without an error, panics, exits or is killed before is a
-	// start that failed, with exit code 1 and its text at the terminal; RespawnDelay
-	// counts from Ready on. Default: a daemon is ready when its action is called.
+	// daemon that opens its database, say, after the privileges are dropped. If the action
+	// returns before that, with or without an error, or panics, exits or is killed, the
+	// start has failed: exit code 1, and the text at the terminal. RespawnDelay works from
+	// Ready on. false: the daemon is ready when its action is called.
 	ReadyByAction bool
 
-	// StartTimeout is the longest time that a start may take, PrivilegedAction
-	// and, with ReadyByAction, the way to Ready included. Past it the start fails, says
-	// how far it had come, and the process ends, that of Run, too; if it still has not
+	// StartTimeout is the longest time that a start may take, PrivilegedAction and, with
+	// ReadyByAction, the action up to Ready included. After that time the start fails and
+	// says how far it had come, and the process ends, also that of Run. If it has not ended
 	// half a second later, the launcher kills it. With package forkfirst the time
 	// counts from the call. 0: no limit. Negative is an error of New.
 	StartTimeout time.Duration
 
-	// LogOutput has the lines that the daemon and its children write to standard
-	// output and error go to syslog, with LOG_INFO and LOG_WARNING, from ready on.
-	// It takes them through a [Queue]: a stopped syslog daemon holds nobody up, and
-	// what does not fit is counted and dropped. A line without an end is logged after
-	// a second. What was written when the action returns or panics is logged before
-	// the process ends; what is written in the instant before os.Exit or a crash may
-	// be lost: have your logger use [NewWriter], which has logged it when it returns.
-	// Package log needs neither: see [New]. On Linux, a child that outlives the daemon
-	// is not killed by SIGPIPE; after 64 KiB that nobody reads, its writes fail with
-	// EAGAIN, or block if the daemon was killed. The Go runtime's crash output is
-	// kept as well: see [Service.Start]. false: both are /dev/null. Run leaves them
-	// as they are, and so does what the program itself has put there. With LOG_PERROR
-	// it is an error of New: each record would be logged again.
+	// LogOutput sends the lines that the daemon and its children write to standard output
+	// and error to syslog, with LOG_INFO and LOG_WARNING, from ready on. They go through a
+	// [Queue]: a stopped syslog daemon holds nobody up, and what does not fit is counted
+	// and dropped. A line without an end is logged after a second. false: both are
+	// /dev/null. Run leaves both as they are. A descriptor that the program itself has
+	// replaced stays, too. With LOG_PERROR it is an error of New: each record would be
+	// logged again.
+	//
+	// What was written before the action returns or panics is logged before the process
+	// ends. What is written right before os.Exit or a crash may be lost: let your logger
+	// write to [NewWriter], which has logged a message when Write returns. Package log
+	// does not need that: see [New]. The Go runtime's crash output is kept as well: see
+	// [Service.Start]. On Linux, a child that outlives the daemon is not killed by
+	// SIGPIPE. After 64 KiB that nobody reads, its writes fail with EAGAIN, or block if
+	// the daemon was killed.
 	LogOutput bool
 
 	// OutputFile is the absolute path of a file to which standard output and error go
 	// from ready on, and with them package log, with its date and time. It is opened
-	// for appending before the privileges are dropped, and created with mode 0640 as
-	// the daemon's user's. A file that is a symbolic link or has other names, that
-	// belongs to neither root nor that user, or that others may write to, is refused,
-	// exit code 6. SIGHUP, so also the verb reload, opens it anew before it calls
-	// Reload: for logrotate(8) use "create 0640 USER GROUP", as the daemon's user may
-	// not create files in the directory, or copytruncate. If it cannot be
-	// opened, the log says so, and the old file stays. Children keep the file that
-	// they were started with. "": see LogOutput; both are an error of New. Run does
-	// not use it.
+	// for appending before the privileges are dropped. If it is not there, it is created
+	// with mode 0640, and belongs to the daemon's user. A file is refused, exit code 6, if
+	// it is a symbolic link, has other links, belongs to neither root nor that user, or
+	// may be written by others. "": see LogOutput. With LogOutput it is an error of New.
+	// Run does not use it.
+	//
+	// SIGHUP, and so the verb reload, opens the path anew before it calls Reload. For
+	// logrotate(8) use copytruncate, or "create 0640 USER GROUP": the daemon's user may
+	// not create files in the directory. If the path cannot be opened, the log says so, and
+	// the old file stays. Children keep the file that they were started with.
 	OutputFile string
 }
 

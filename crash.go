@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix
+//go:build unix && !aix
 
 package daemonize
 
@@ -29,7 +29,7 @@ import (
 // process by that signal, and only a core dump tells more.
 
 // crashFile is that of this process.
-type crashFile struct{ pidfile }
+type crashFile struct{ *trustedFile }
 
 func crashPath(pidfile string) string { return strings.TrimSuffix(pidfile, ".pid") + ".crash" }
 
@@ -40,25 +40,23 @@ const crashLimit = 256 << 10
 // keepCrashes logs what the last daemon left and has the runtime write there
 // for us.
 func keepCrashes(pidfile string) (*crashFile, error) {
-	c := &crashFile{}
-	c.path = crashPath(pidfile)
-	var err error
-	if c.file, err = openPidfile(c.path, os.O_RDWR|os.O_CREATE|os.O_APPEND); err != nil {
+	f, err := openTrusted(crashPath(pidfile), os.O_RDWR|os.O_CREATE|os.O_APPEND)
+	if err != nil {
 		return nil, err
 	}
 	// Not to the end: the last daemon may have made it as long as it liked.
-	if text, _ := io.ReadAll(io.LimitReader(c.file, crashLimit)); len(text) > 0 {
-		logCrash(text, c.file)
+	if text, _ := io.ReadAll(io.LimitReader(f, crashLimit)); len(text) > 0 {
+		logCrash(text, f.File)
 	}
-	if err = c.file.Chmod(0o600); err == nil { // it may show what is in memory
-		err = debug.SetCrashOutput(c.file, debug.CrashOptions{})
+	if err = f.makePrivate(); err == nil { // it may show what is in memory
+		err = debug.SetCrashOutput(f.File, debug.CrashOptions{})
 		debug.SetTraceback("single") // GOTRACEBACK=none would leave nothing of a fatal error
 	}
 	if err != nil {
-		c.file.Close()
+		f.Close()
 		return nil, err
 	}
-	return c, nil
+	return &crashFile{f}, nil
 }
 
 // logCrash empties the file when syslog has it all. If syslog hangs, the text stays for
@@ -80,16 +78,16 @@ func (c *crashFile) remove() {
 		return
 	}
 	_ = debug.SetCrashOutput(nil, debug.CrashOptions{})
-	if info, err := c.file.Stat(); err == nil && info.Size() == 0 && c.isInPlace() {
-		_ = os.Remove(c.path)
+	if info, err := c.Stat(); err == nil && info.Size() == 0 {
+		c.trustedFile.remove()
 	}
-	c.file.Close()
+	c.Close()
 }
 
 // lastWords is what a crashed daemon left, in a line; "" if there is none or we may not
 // see it.
 func lastWords(pidfile string) string {
-	f, err := openPidfile(crashPath(pidfile), os.O_RDONLY)
+	f, err := openTrusted(crashPath(pidfile), os.O_RDONLY)
 	if err != nil {
 		return ""
 	}

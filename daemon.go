@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix
+//go:build unix && !aix
 
 package daemonize
 
@@ -27,35 +27,39 @@ var detached atomic.Bool
 
 // Detach becomes a daemon, as daemon(3) does, and lets the program say when
 // it is up. The launcher, which is the process that was started, waits in
-// Detach and does not return from it: it ends with status 0 once the daemon
-// calls ready(nil); it prints err and ends with status 1 once the daemon
-// calls ready(err). If the daemon exits before, the launcher ends with the daemon's
-// exit status, or says so and ends with 1 if that was 0, if a signal killed it, or on
-// systems other than Linux with cgo, which do not tell. It waits without a limit, so call
-// ready. If the launcher goes away
-// first, the daemon ends, too. Only the first call of ready counts. It ends
-// nobody but the launcher: after ready(err) the program should exit.
+// Detach and does not return from it. If the daemon calls ready(nil), the launcher ends
+// with status 0. If the daemon calls ready(err), the launcher prints err and ends with
+// status 1. The launcher waits without a limit, so call ready. If the launcher goes away
+// first, the daemon ends, too. Only the first call of ready counts. It ends the launcher
+// alone: after ready(err) the program should exit.
+//
+// If the daemon exits before it calls ready, the launcher ends with the daemon's exit
+// status. It says that the daemon ended, and ends with 1, if that status was 0, if a
+// signal killed the daemon, or in a build with cgo for a system other than Linux, where it
+// cannot know the status.
 //
 // The daemon is a copy of the program that runs main again up to this call,
-// with the same arguments, environment and working directory. It is no
+// with the same arguments, environment and working directory. The daemon is no
 // session leader and has no controlling terminal. It has none of the launcher's
 // descriptors but, with noclose, the standard ones. Unless nochdir is true its
-// working directory is /. Unless noclose is true, standard input, output and
-// error become /dev/null, except where the program has put something there itself;
-// until it is ready, what it writes to standard error reaches the launcher, which
-// shows it. A child that was started before and lives on keeps that standard error:
-// what it writes once the daemon is ready is discarded. The umask stays as it is.
+// working directory is /. The umask stays as it is.
+//
+// Unless noclose is true, standard input, output and error become /dev/null, except
+// those that the program itself has replaced. Until the daemon is ready, the launcher
+// shows what the daemon writes to standard error. A child that the daemon started before
+// that keeps this standard error; what the child writes once the daemon is ready is
+// discarded.
 //
 // Package log goes on writing to standard error, and so to /dev/null: for
 // syslog(3), call [Openlog] and log.SetOutput(NewWriter(LOG_NOTICE)), with
 // log.SetFlags(0), after ready. Package slog's default and net/http follow.
 //
-// An error in the process that was started means that there is no daemon: it is
-// PID 1 or runs set-user-ID (an fs.ErrPermission), a resource is missing,
-// fork(2) failed, the program was linked without its constructor, the marker
-// variable was not set by a launcher, it has called Detach before, or the copy
-// never became the daemon (a [*StartError]). An error in the daemon has reached
-// the launcher already: exit. No privilege is needed.
+// An error in the process that was started means that there is no daemon: the process
+// is PID 1, runs set-user-ID (an fs.ErrPermission) or has called Detach before, a resource
+// is missing, the program was linked without its constructor, DAEMONIZE_BOOT was not set
+// by a launcher, or the copy did not become a daemon, because fork(2) failed, say (a
+// [*StartError]). If Detach returns an error in the daemon, the launcher has printed it
+// already: exit. No privilege is needed.
 func Detach(nochdir, noclose bool) (ready func(error), err error) {
 	if !isDaemon() {
 		said, err := launch(noclose, 0, func(string) {})

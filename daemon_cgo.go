@@ -1,11 +1,11 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix && cgo && !daemonizego
+//go:build unix && !aix && cgo && !daemonizego
 
 package daemonize
 
-// The C half of becoming a daemon is cdaemon.c; this is Go's way to it.
+// The C part of becoming a daemon is cdaemon.c; this is Go's way to it.
 
 // #cgo CFLAGS: -Wall
 // #cgo daemonizeother CFLAGS: -DCD_OTHER
@@ -25,7 +25,7 @@ var (
 	_ = map[bool]bool{false: true, marker == C.CD_MARKER: true}
 )
 
-// usesLibc tells messages and tests which half they have.
+// usesLibc tells messages and tests which backend they have.
 const usesLibc = true
 
 // sysBoot asks the constructor in cdaemon.c what it did with the marker. It

@@ -1,10 +1,10 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix && !(cgo && !daemonizego)
+//go:build unix && !aix && !(cgo && !daemonizego)
 
-// The pure-Go half of becoming a daemon. The Go runtime cannot fork, so both
-// forks of the C half are re-executions: the launcher starts stage 1, which
+// The pure-Go way of becoming a daemon. The Go runtime cannot fork, so both
+// forks of daemon(3) are re-executions: the launcher starts stage 1, which
 // becomes a session leader and starts stage 2, which is the daemon.
 // All of it happens in this package's init, before main.
 
@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// usesLibc tells messages and tests which half they have.
+// usesLibc tells messages and tests which backend they have.
 const usesLibc = false
 
 // mark is the marker's value: "PID:FD" from the launcher, "PID:FD:SID" from

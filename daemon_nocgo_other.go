@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix && (!linux || daemonizeother) && !(cgo && !daemonizego)
+//go:build unix && !aix && (!linux || daemonizeother) && !(cgo && !daemonizego)
 
 package daemonize
 

@@ -28,25 +28,25 @@
 // becomes the daemon before its Go runtime starts: a C constructor calls
 // daemon(3), and forks once more where that left a session leader.
 //
-//  1. The launcher refuses what cannot work: it is PID 1, it runs set-user-ID,
-//     the directory does not exist, the daemon runs already.
+//  1. The launcher refuses to start where it is PID 1, runs set-user-ID, finds no
+//     directory for the pidfile, or finds that the daemon runs already.
 //  2. It runs the program again, with the arguments, the environment and the
 //     working directory that it was started with, and waits.
-//  3. The copy becomes a daemon, runs main up to the same call, changes to /, puts
-//     /dev/null on its standard descriptors, looks up its account, locks the
-//     pidfile, opens syslog, runs the privileged action, writes its pid, drops
-//     its privileges.
-//  4. It reports that it is ready, and the launcher ends with status 0. If it
-//     reports an error, or dies, the launcher shows that and what the copy wrote to
-//     standard error, and ends with another status.
+//  3. The copy becomes a daemon and runs main up to the same call. There it changes
+//     to /, puts /dev/null on standard input and output, opens syslog, looks up its
+//     account, locks the pidfile, runs the privileged action, writes its pid and
+//     drops its privileges. Standard error is a pipe to the launcher until the
+//     daemon is ready.
+//  4. The copy reports that it is ready, and the launcher ends with status 0. If the
+//     copy reports an error, or dies, the launcher shows the error and what the copy
+//     wrote to standard error, and ends with another status.
 //
 // If the launcher is interrupted or killed before the daemon is ready, no
 // daemon stays. Code before the call runs in both processes; what it prints
 // is seen once, from the launcher.
 //
 // Package forkfirst, imported for its effect, saves the second run of the
-// program: there the process that was started never becomes a Go program, and
-// main runs once.
+// program: then the launcher never becomes a Go program, and main runs once.
 //
 // # Two builds
 //
@@ -59,24 +59,25 @@
 //   - Signals that the launcher's parent ignored or blocked are reset on Linux
 //     only.
 //   - On current macOS, syslog messages from pure Go reach nobody.
-//   - Accounts of name services other than the files are found through getent(1),
-//     see [GetentPaths].
+//   - Accounts that are not in /etc/passwd and /etc/group are found through
+//     getent(1), see [GetentPaths].
 //
-// In both builds the daemon is no session leader; after daemon(3) of glibc or the
-// BSDs alone it would be one, and could catch a controlling terminal. It has none
-// of the launcher's descriptors but those that noclose keeps; daemon(3) leaves
-// them all.
+// In both builds the daemon is no session leader. After daemon(3) of glibc or the
+// BSDs alone it would be one, and would get a controlling terminal when it opens a
+// terminal. The daemon has none of the launcher's descriptors but those that noclose
+// keeps. daemon(3) alone would keep all others.
 //
 // A program linked with -ldflags=-linkmode=internal has no constructors: every
 // start is then an error that says so.
 //
 // # Environment
 //
-// DAEMONIZE_BOOT tells the copy what it is. It is removed before main. A process
-// in which it was set by anyone but its own launcher never starts a daemon. The
-// verb run obeys NOTIFY_SOCKET, LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES and
-// JOURNAL_STREAM of systemd. The drop of privileges sets HOME, USER and LOGNAME.
-// Syslog of the pure-Go build honours TZ as libc does.
+// DAEMONIZE_BOOT tells the copy that it is to become the daemon. The variable is
+// removed before main. If anyone but the launcher of this process has set it, the
+// process never starts a daemon. The verb run obeys NOTIFY_SOCKET, LISTEN_PID,
+// LISTEN_FDS, LISTEN_FDNAMES and JOURNAL_STREAM of systemd. The drop of privileges
+// sets HOME, USER and LOGNAME, and unsets what names the login of before, see
+// [DropPrivileges]. Syslog of the pure-Go build obeys TZ as libc does.
 //
 // # Files
 //
@@ -87,8 +88,10 @@
 //
 // The daemon holds two locks for life: flock(2) on its pidfile, as BSD's
 // pidfile(3) does, and a record lock of fcntl(2) on the companion. stop, reload and
-// restart signal only the process that F_GETLK names as that lock's holder. Config
-// can name another directory, another pidfile, and a file for standard output.
+// restart signal only the process that F_GETLK names as the holder of the record
+// lock. (On Linux, where somebody removed NAME.lock, they signal the process that
+// holds the flock(2) by its /proc/PID/fdinfo.) Config can name another directory,
+// another pidfile, and a file for standard output.
 //
 // # Exit status
 //
@@ -96,24 +99,25 @@
 // not configured, 7 not running; of status: 0 running, 1 dead, 3 stopped, 4
 // unknown. They are the LSB's for init scripts, see [Service.Command]. Of the
 // daemon: 0 after nil, 1 after an error or a panic, 2 after a crash of the Go
-// runtime. Of Detach's launcher: 0 or 1.
+// runtime. Of Detach's launcher: 0 after ready(nil), 1 after ready(err), or the exit
+// status of a daemon that exits before it calls ready.
 //
 // # Limits
 //
 // A daemon that dropped its privileges cannot remove its pidfile from a directory
-// of root's when it ends by itself; status then says that it is dead, the
-// next start takes the file over, and root's stop removes it. The pidfile must be
+// of root's when it ends by itself. Then status says that the daemon is dead, the
+// next start takes the pidfile over, and root's stop removes it. The pidfile must be
 // on a file system with flock(2) and record locks. On Linux a start needs /proc.
 // If somebody removes NAME.lock under a daemon, only Linux can still prove who the
-// daemon is; if somebody removes NAME.pid and NAME.lock, nothing can. On other
-// systems status needs the right to read the files.
+// daemon is. If somebody removes both NAME.pid and NAME.lock, nothing can. On systems
+// other than Linux, status needs the right to read the files.
 //
-// Set-user-ID programs cannot start a daemon. With cgo over glibc 2.32 or newer,
+// A set-user-ID program can neither start a daemon nor run. With cgo over glibc 2.32 or newer,
 // a library that has started threads before main (LD_PRELOAD) makes a start an
 // error: fork(2) would end them. A program with cgo that is built with the tag
 // daemonizego over musl before 1.2.4 may crash while it drops its privileges
-// (golang.org/issue/39857): build it without the tag. Under systemd prefer the
-// verb run, or use Type=forking with PIDFile=.
+// (golang.org/issue/39857): build it without the tag. Under systemd use the verb
+// run with Type=notify, or else start with Type=forking and PIDFile=.
 //
 // # See also
 //

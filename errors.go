@@ -27,14 +27,15 @@ const (
 
 // ExitCode is the exit code with which [Service.Command] ends for an error of
 // this package, for programs that have a command line of their own. The codes are the
-// LSB's for init scripts: 0 nil, 3 not implemented (Reload without Config.Reload), 4
-// not permitted, 6 not configured (what New refuses, accounts and directories that
-// cannot be used), 7 not running ([ErrNotRunning]), a [*StartError]'s own, and 1 for
-// all other errors, among them a [*RunningError].
+// LSB's for init scripts: 0 for nil, 3 not implemented (Reload without Config.Reload
+// and Config.OutputFile), 4 not permitted, 6 not configured (what New refuses;
+// accounts, directories and pidfiles that cannot be used), 7 not running
+// ([ErrNotRunning]). A [*StartError] has its own exit code. All other errors are 1,
+// a [*RunningError] too.
 //
-// For the verb stop the LSB counts "not running" as done, and Command ends with
-// 0. So ask errors.Is(err, ErrNotRunning) first there. For status, use
-// [State.ExitCode].
+// The LSB says that a stop of a daemon that does not run is done, so Command ends
+// with 0 there: after Stop, ask errors.Is(err, ErrNotRunning) before you call
+// ExitCode. For Status, use [State.ExitCode].
 func ExitCode(err error) int {
 	var failed *StartError
 	var config *configError
@@ -62,9 +63,9 @@ type fatalError struct{ error }
 
 func (e *fatalError) Unwrap() error { return e.error }
 
-// Fatal marks an error that running the action again cannot mend: it ends the
-// daemon despite Config.RespawnDelay. errors.Is and errors.As see the error in
-// it. Fatal(nil) is nil.
+// Fatal marks an error that another run of the action cannot mend. An action that
+// returns it ends the daemon despite Config.RespawnDelay. errors.Is and errors.As see
+// err in it. Fatal(nil) is nil.
 func Fatal(err error) error {
 	if err == nil {
 		return nil
@@ -118,13 +119,13 @@ func tellsOfStop(err, told error) bool {
 	return false
 }
 
-// StartError is why a start failed, as its launcher saw it. [Service.Start] and
-// [Service.Restart] return it, and [Service.Run] for a PrivilegedAction that
-// failed.
+// StartError is why a start failed, as its launcher saw it. [Service.Start],
+// [Service.Restart] and [Detach] return it. [Service.Run] returns it where
+// PrivilegedAction failed, or the action before it called [Ready].
 type StartError struct {
 	Reason   string // what was attempted, on what, and why it failed
 	PID      int    // of the daemon that failed; 0: it never came to be
-	Stderr   []byte // what it wrote to standard error, the first 64 KiB
+	Stderr   []byte // what it wrote to standard error: 64 KiB before the call and after it at most
 	ExitCode int    // of the LSB's: 1 failed, 4 not permitted, 6 not configured
 
 	status int  // the exit status of a daemon that ended without a report, if known
@@ -135,11 +136,11 @@ type StartError struct {
 func (e *StartError) Error() string { return e.Reason }
 
 // RunningError says that another process holds the pidfile. [Service.Start],
-// [Service.Restart] and [Service.Run] return it. If that process is not to be
-// seen, in another container, say, they return another error.
+// [Service.Restart] and [Service.Run] return it. If they cannot see that process,
+// because it is in another container, say, they return another error.
 type RunningError struct {
 	Pidfile string
-	PID     int // 0 if it has not written it yet
+	PID     int // of that process; 0 if it is starting, and has not written its pid yet
 }
 
 // Error is pydaemonize's sentence.
@@ -222,7 +223,7 @@ func (s State) valid() State {
 	return s
 }
 
-// String is the state as status prints it.
+// String returns the state in words, such as "not running".
 func (s State) String() string { return states[s.valid()].words }
 
 // ExitCode is the LSB's exit code for the verb status: 0 Running, 1 Dead, 3
@@ -249,7 +250,7 @@ type Status struct {
 	PID   int   `json:"pid,omitempty"` // of the daemon when Running; 0 if it is starting or not known
 
 	// Crash is what the Go runtime printed first when the last daemon
-	// crashed; the next start logs all of it. "": it did not, or we may not
-	// see it.
+	// crashed; the next start logs all of it. "": no daemon crashed, this one
+	// runs, or we may not read the crash file.
 	Crash string `json:"crash,omitempty"`
 }

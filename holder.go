@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix
+//go:build unix && !aix
 
 package daemonize
 
@@ -37,33 +37,28 @@ type evidence struct {
 // daemon that is ending, or being replaced, has perhaps released one of its locks.
 func look(path string) (evidence, error) {
 	unknown := evidence{state: Unknown}
-	f, err := openPidfile(path, os.O_RDONLY)
-	if errors.Is(err, fs.ErrNotExist) {
-		f, err = nil, nil
-	}
-	if err != nil {
+	f, err := openTrusted(path, os.O_RDONLY)
+	removed := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !removed {
 		return unknown, err
 	}
-	defer f.Close() // nil is allowed
+	if !removed {
+		defer f.Close()
+	}
 	locker, owner, err := lookAtCompanion(path)
-	if err != nil {
+	switch {
+	case err != nil:
 		return unknown, err
-	}
-	if f == nil {
-		if locker != 0 { // somebody removed the pidfile under the daemon
-			return evidence{Running, locker, owner}, nil
-		}
+	case removed && locker == 0:
 		return evidence{state: Stopped}, nil
+	case removed: // under the daemon
+		return evidence{Running, locker, owner}, nil
 	}
-	held, err := isHeld(f)
+	held, err := isHeld(f.File)
 	if err != nil {
 		return unknown, err
 	}
-	info, err := f.Stat()
-	if err != nil {
-		return unknown, err
-	}
-	pid, named, err := readPID(f)
+	pid, named, err := readPID(f.File)
 	switch {
 	case err != nil:
 		return unknown, err // it may name one
@@ -73,14 +68,14 @@ func look(path string) (evidence, error) {
 	case locker == 0 && !held:
 		return evidence{state: Dead}, nil
 	case locker == 0 && named:
-		locker, err = pid, holdsPidfile(pid, f)
+		locker, err = pid, holdsPidfile(pid, f.File)
 	case held && !named:
 		locker = 0
 	}
 	if err != nil {
 		return unknown, err
 	}
-	return evidence{Running, locker, ownerOf(info)}, nil
+	return evidence{Running, locker, f.owner()}, nil
 }
 
 // untilSettled repeats what may fail for a moment, up to the deadline.
@@ -299,27 +294,23 @@ func tidy(path string, beside []string) (removed bool) {
 	if _, err := os.Lstat(companionPath(path)); err == nil {
 		flags |= os.O_CREATE // somebody removed the pidfile: the lock is needed all the same
 	}
-	f, err := openPidfile(path, flags)
+	f, err := openTrusted(path, flags)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	if free, err := flock(f, unix.LOCK_EX); err != nil || !free || !isAt(f, path) {
+	if free, err := flock(f.File, unix.LOCK_EX); err != nil || !free || !f.isInPlace() {
 		return false
 	}
 	if locker, _, err := lookAtCompanion(path); err != nil || locker != 0 {
 		return false // a daemon whose pidfile somebody removed, and made anew
 	}
-	removeIf(companionPath(path), func(f *os.File) bool {
-		pid, err := recordLockHolder(f) // another daemon's, if somebody renamed it
+	removeIf(companionPath(path), func(f *trustedFile) bool {
+		pid, err := recordLockHolder(f.File) // another daemon's, if somebody renamed it
 		return err == nil && pid == 0
 	})
 	for _, path := range beside {
-		removeIf(path, func(f *os.File) bool {
-			info, err := f.Stat()
-			return err == nil && info.Size() == 0
-		})
+		removeIf(path, func(f *trustedFile) bool { return f.info.Size() == 0 })
 	}
-	// Somebody may have removed it meanwhile, and a new daemon made another.
-	return isAt(f, path) && os.Remove(path) == nil
+	return f.remove() // if nobody has removed it meanwhile, and a new daemon made another
 }

@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix
+//go:build unix && !aix
 
 package daemonize
 
@@ -189,7 +189,7 @@ func await(report, stderr *os.File, noclose bool, child *os.Process, limit time.
 					break
 				}
 			}
-			stage = f.text
+			stage = oneLine(f.text) // for a terminal
 			watch(stage)
 			continue
 		case f.kind == frameReady:

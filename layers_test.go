@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix
+//go:build unix && !aix
 
 package daemonize
 
@@ -53,7 +53,7 @@ var serves = map[string]string{
 }
 
 // outside are files without a layer: documentation, the comparison of the backends, and what
-// stands for all layers where there is no Unix.
+// stands for all layers on Windows and AIX.
 const outside = "doc seam nounix"
 
 // upward are uses of a higher layer that are known: "file.go: name".

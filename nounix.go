@@ -1,12 +1,13 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build !unix
+//go:build !unix || aix
 
 package daemonize
 
-// Where there is no Unix, Windows above all: programs compile, the verb run runs the
-// action, syslog goes to standard error, and the rest is an errors.ErrUnsupported.
+// Where there is no Unix, Windows above all, and on AIX, for which package unix has no
+// flock(2): programs compile, the verb run runs the action, syslog goes to standard error,
+// and the rest is an errors.ErrUnsupported.
 
 import (
 	"context"
@@ -21,7 +22,7 @@ import (
 
 // unsupported is what everything but run returns.
 func unsupported(what string) error {
-	return fmt.Errorf("daemonize: %s: %s has no daemons in the sense of Unix, only the verb run works: %w", what, runtime.GOOS, errors.ErrUnsupported)
+	return fmt.Errorf("daemonize: %s: this library makes no daemons on %s, only the verb run works there: %w", what, runtime.GOOS, errors.ErrUnsupported)
 }
 
 // Detach is an errors.ErrUnsupported, as are Daemon and Daemonize.

@@ -14,6 +14,7 @@ import (
 	"math"
 	"os"
 	"reflect"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -161,4 +162,19 @@ func monotonic() []string {
 		return nil
 	}
 	return []string{fmt.Sprintf("MONOTONIC_USEC=%d", now.Nano()/1000)}
+}
+
+// asUser calls f as that user, in this thread alone, which is what unix.Setresuid
+// changes. The kernel then decides whom the user may signal.
+func asUser(uid int, f func() error) error {
+	runtime.LockOSThread()
+	if err := unix.Setresuid(uid, uid, 0); err != nil {
+		runtime.UnlockOSThread()
+		return os.NewSyscallError("setresuid", err)
+	}
+	err := f()
+	if unix.Setresuid(0, 0, 0) == nil {
+		runtime.UnlockOSThread() // else the thread ends with the goroutine
+	}
+	return err
 }

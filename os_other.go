@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix && (!linux || daemonizeother)
+//go:build unix && !aix && (!linux || daemonizeother)
 
 package daemonize
 
@@ -59,15 +59,31 @@ func ownDescriptors() ([]int, error) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return nil, os.NewSyscallError("getrlimit", err)
 	}
-	const most = 1 << 20 // a fifth of a second
+	const most = 1 << 24 // a quarter of a second
 	if uint64(limit.Cur) > most {
 		return nil, fmt.Errorf("this system does not list descriptors, and the limit of %d is too high "+
 			"to try them all: ulimit -n %d", uint64(limit.Cur), most)
 	}
-	var fds []int
-	for fd := 3; fd < int(limit.Cur); fd++ {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
-			fds = append(fds, fd)
+	return polledDescriptors(int(limit.Cur))
+}
+
+// polledDescriptors tries all below the limit: poll(2) says of many at once which are none.
+func polledDescriptors(limit int) (fds []int, err error) {
+	polls := make([]unix.PollFd, min(limit, 1024)) // FD_SETSIZE: no system takes less
+	for first := 3; first < limit; first += len(polls) {
+		for i := range polls {
+			polls[i] = unix.PollFd{Fd: int32(first + i)}
+		}
+		for err = unix.EINTR; err == unix.EINTR; {
+			_, err = unix.Poll(polls, 0)
+		}
+		if err != nil {
+			return nil, os.NewSyscallError("poll", err)
+		}
+		for _, p := range polls {
+			if p.Revents&unix.POLLNVAL == 0 {
+				fds = append(fds, int(p.Fd))
+			}
 		}
 	}
 	return fds, nil
@@ -177,3 +193,9 @@ func isSystemRun(dir string, st *syscall.Stat_t) bool {
 
 // monotonic: only systemd asks for it.
 func monotonic() []string { return nil }
+
+// asUser: what a thread is cannot be changed alone here, and the whole process must
+// not be.
+func asUser(uid int, f func() error) error {
+	return fmt.Errorf("the files belong to uid %d: on this system only that user may do it: %w", uid, syscall.EPERM)
+}

@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix
+//go:build unix && !aix
 
 package daemonize
 
@@ -49,7 +49,7 @@ func (d *daemon) openOutputFile(owner *account) (err error) {
 	return err
 }
 
-// openOutputFile refuses what may be a stranger's, as openPidfile does. The file belongs to
+// openOutputFile refuses what may be a stranger's, as openTrusted does. The file belongs to
 // the daemon's user from the beginning, who will have to reopen it.
 func openOutputFile(path string, uid, gid int) (*os.File, error) {
 	const flags = os.O_WRONLY | os.O_APPEND | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
@@ -65,7 +65,7 @@ func openOutputFile(path string, uid, gid int) (*os.File, error) {
 	if !os.IsExist(err) {
 		return nil, fmt.Errorf("output file: %w (the directory must exist; set OutputFile)", err)
 	}
-	info, err := os.Lstat(path) // a look before: see openPidfile
+	info, err := os.Lstat(path) // a look before: see openTrusted
 	if err == nil {
 		if err = checkFile("output file", path, info, uid); err != nil {
 			return nil, err

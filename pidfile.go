@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix
+//go:build unix && !aix
 
 package daemonize
 
@@ -37,9 +37,8 @@ import (
 
 // pidfile is one that this process has locked.
 type pidfile struct {
-	path      string
-	file      *os.File // read-only: a daemon that could write could name another process for root to stop
-	companion *companion
+	*trustedFile // read-only: a daemon that could write could name another process for root to stop
+	companion    *companion
 }
 
 // acquireTimeout is how long a start waits for those who have the lock for
@@ -75,18 +74,18 @@ func acquire(path string) (*pidfile, error) {
 }
 
 func tryAcquire(path string) (*pidfile, error) {
-	f, err := openPidfile(path, os.O_RDONLY|os.O_CREATE|os.O_EXCL)
+	f, err := openTrusted(path, os.O_RDONLY|os.O_CREATE|os.O_EXCL)
 	created := err == nil
 	if errors.Is(err, fs.ErrExist) {
-		f, err = openPidfile(path, os.O_RDONLY|os.O_CREATE)
+		f, err = openTrusted(path, os.O_RDONLY|os.O_CREATE)
 	}
 	if err != nil {
 		return nil, err
 	}
-	p := &pidfile{path: path, file: f}
+	p := &pidfile{trustedFile: f}
 	if err := p.lock(); err != nil {
-		if created && lockFailed(err) && p.isInPlace() {
-			_ = os.Remove(path) // nobody can have it locked
+		if created && lockFailed(err) {
+			f.remove() // nobody can have it locked
 		}
 		f.Close()
 		return nil, err
@@ -103,22 +102,24 @@ func tryAcquire(path string) (*pidfile, error) {
 }
 
 func (p *pidfile) lock() error {
-	free, err := flock(p.file, unix.LOCK_SH)
+	free, err := flock(p.File, unix.LOCK_SH)
 	if err != nil {
 		return err
 	}
 	if !free {
-		return runningError(p.path)
+		return runningError(p.Name())
 	}
-	// No daemon holds it, and none can while we share it. Who may read it may lock
-	// it, and keep us out: an older one may have been left readable.
-	if err := p.file.Chmod(0o600); err != nil {
-		return fmt.Errorf("pidfile: %w", err)
-	}
-	if err := p.write(""); err != nil {
+	// No daemon holds it, and none can while we share it. An older one may have been left
+	// readable: whoever may read it could lock it, and keep us out.
+	if err := p.makePrivate(); err != nil {
 		return err
 	}
-	if free, err = flock(p.file, unix.LOCK_EX); err != nil {
+	if info, err := p.Stat(); err != nil || info.Size() > 0 {
+		if err := p.rewrite(""); err != nil {
+			return err
+		}
+	}
+	if free, err = flock(p.File, unix.LOCK_EX); err != nil {
 		return err
 	}
 	if !free || !p.isInPlace() {
@@ -126,7 +127,7 @@ func (p *pidfile) lock() error {
 	}
 	// flock(2) gives the shared lock up before it has the other: a daemon may have come
 	// and died meanwhile, whose pid must not stand here under our lock.
-	_, named, err := readPID(p.file)
+	_, named, err := readPID(p.File)
 	if named {
 		return errRaced
 	}
@@ -134,26 +135,17 @@ func (p *pidfile) lock() error {
 }
 
 // writePID names this process in the pidfile.
-func (p *pidfile) writePID() error { return p.write(strconv.Itoa(os.Getpid())) }
-
-// write replaces what the pidfile says, through a descriptor of its own that
-// is closed again at once.
-func (p *pidfile) write(text string) error { return rewrite(p.path, p.file, text) }
+func (p *pidfile) writePID() error { return p.rewrite(strconv.Itoa(os.Getpid())) }
 
 // remove deletes the companion and the pidfile if they are still ours, and
 // releases the locks: the companion first, which only the holder of the pidfile's
 // lock may make and remove. A daemon without the right to delete leaves both.
 func (p *pidfile) remove() {
 	p.companion.remove()
-	if p.isInPlace() {
-		_ = os.Remove(p.path)
-	}
+	p.trustedFile.remove()
 	_ = sysCloseInForks(forkLock, -1)
-	p.file.Close()
+	p.Close()
 }
-
-// isInPlace is true while the path leads to the file that we hold.
-func (p *pidfile) isInPlace() bool { return isAt(p.file, p.path) }
 
 // flock takes the lock if it is free.
 func flock(f *os.File, how int) (free bool, err error) {

@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix
+//go:build unix && !aix
 
 package daemonize
 
@@ -140,7 +140,7 @@ func TestAcquireWriteRemove(t *testing.T) {
 	line, err := os.ReadFile(companionPath(path))
 	require.NoError(t, err)
 	assert.Equal(t, fmt.Sprintf("%d %s\n", os.Getpid(), path), string(line))
-	require.NoError(t, p.write("640"))
+	require.NoError(t, p.rewrite("640"))
 	_, err = probe(path)
 	assert.ErrorContains(t, err, fmt.Sprintf("%s names process 640, but process %d holds %s", path, os.Getpid(), companionPath(path)))
 	_, err = acquire(path)
@@ -251,7 +251,7 @@ func BenchmarkPidfile(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := p.write(fmt.Sprint(os.Getpid())); err != nil {
+		if err := p.rewrite(fmt.Sprint(os.Getpid())); err != nil {
 			b.Fatal(err)
 		}
 		p.remove()
@@ -265,7 +265,7 @@ func BenchmarkStatusRunning(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer p.remove()
-	if err := p.write(fmt.Sprint(os.Getpid())); err != nil {
+	if err := p.rewrite(fmt.Sprint(os.Getpid())); err != nil {
 		b.Fatal(err)
 	}
 	benchmarkStatus(b, path, Running)

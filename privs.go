@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix
+//go:build unix && !aix
 
 package daemonize
 
@@ -22,37 +22,38 @@ import (
 )
 
 // DropPrivileges becomes the user and the group for good, in every thread of
-// the process, and proves it. Both are names, or ids in decimal if no name is
-// the same. The user must be named; an empty group is the user's own. An account
-// that does not exist is, by errors.As, a [user.UnknownUserError] or
-// [user.UnknownGroupError]. Many goroutines may call it: one drops at a time.
+// the process, and proves it. Each is a name, or an id in decimal if no account has that
+// name. An empty user is an error; an empty group is the user's own group. If an account
+// does not exist, errors.As finds a [user.UnknownUserError] or a [user.UnknownGroupError].
+// Many goroutines may call DropPrivileges: one drops at a time.
 //
-// In this order: on Linux PR_SET_NO_NEW_PRIVS of prctl(2), so that no set-user-ID
-// program brings anything back, initgroups(3)'s supplementary groups,
-// setresgid(2), setresuid(2), then HOME, USER and LOGNAME as a login sets them
-// (HOME is / and the other two are unset for an id without an account). It unsets what
-// names the login that started the process: SHELL, MAIL, XDG_RUNTIME_DIR,
-// XDG_SESSION_*, XDG_SEAT, XDG_VTNR and DBUS_SESSION_BUS_ADDRESS. All else stays
-// that a login would change: other variables, the control group, the audit login uid,
-// nice value, scheduling policy, OOM score adjustment, timer slack, resource limits,
-// and the keyrings(7) of the process. The proof reads the ids, the groups and the capabilities of every thread back
-// and tries to become root again, which must fail.
+// It sets, in this order: on Linux PR_SET_NO_NEW_PRIVS of prctl(2), so that no set-user-ID
+// program gives a privilege back; initgroups(3)'s supplementary groups; setresgid(2);
+// setresuid(2); HOME, USER and LOGNAME as a login sets them. (For an id without an account
+// HOME is /, and USER and LOGNAME are unset.) It unsets what names the login that started
+// the process: SHELL, MAIL, XDG_RUNTIME_DIR, XDG_SESSION_*, XDG_SEAT, XDG_VTNR and
+// DBUS_SESSION_BUS_ADDRESS. Then it reads back the ids, the groups and the capabilities of
+// every thread, and tries to become root again, which must fail.
 //
-// It needs root. An unprivileged process may name the account that it has, and
-// nothing happens; for any other the error is an [fs.ErrPermission]. User
-// "root" or "0" stays root, deliberately: then there is nothing to prove and
-// no_new_privs is left alone. What root has already is not set again, and its
-// groups stay where it may not set them, as in a user namespace that denies
-// setgroups(2). [CurrentUser] is refused here: nothing would be dropped. Another
-// name with uid 0 is refused, and so is gid
-// 0 under any name but "root", "wheel" or "0".
+// All else that a login changes stays: other variables, the control group, the audit login
+// uid, nice value, scheduling policy, OOM score adjustment, timer slack, resource limits,
+// and the keyrings(7) of the process.
 //
-// After an error the process may be half way. It must exit, without running
+// DropPrivileges needs root. An unprivileged process may name the account that it has:
+// then nothing happens. For any other account the error is an [fs.ErrPermission].
+//
+// User "root" or "0" stays root: then there is nothing to prove, and no_new_privs is left
+// alone. Ids and groups that root has already are not set again. Root's groups stay where
+// it may not set them, as in a user namespace that denies setgroups(2). Refused are
+// [CurrentUser], which drops nothing, another name with uid 0, and gid 0 under any name but
+// "root", "wheel" or "0".
+//
+// After an error, only a part may be dropped. The process must exit, without running
 // anything that was meant for the unprivileged account.
 //
-// A Linux program that contains cgo can set no_new_privs on all its threads
-// only together with a seccomp(2) filter. It allows everything, costs about ten
-// nanoseconds a system call, and shows as "Seccomp: 2" in /proc/PID/status.
+// A Linux program that contains cgo can set no_new_privs on all its threads only together
+// with a seccomp(2) filter. The filter allows everything, costs about ten nanoseconds a
+// system call, and shows as "Seccomp: 2" in /proc/PID/status.
 func DropPrivileges(user, group string) error {
 	if user == "" || user == CurrentUser {
 		return badConfig("DropPrivileges without a user: name one")
@@ -380,8 +381,8 @@ func (a *account) environment() error {
 	return errors.Join(os.Setenv("HOME", home), os.Setenv("USER", a.user), os.Setenv("LOGNAME", a.user))
 }
 
-// regain tries to become root again, every way that a capability or a saved
-// id would allow; each must fail. One thread tries: prove has shown that all are alike.
+// tryRegainRoot tries to become root again, every way that a capability or a saved
+// id would allow; each must fail. One thread tries: verify has shown that all are alike.
 func (a *account) tryRegainRoot() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -99,7 +99,7 @@ func ownCaps() (caps [2]unix.CapUserData, err error) {
 
 // setNoNewPrivs sets PR_SET_NO_NEW_PRIVS on every thread.
 //
-// In a program with cgo, whichever half of this library it uses, Go doesn't
+// In a program with cgo, whichever backend of this library it uses, Go doesn't
 // reach threads that C made and refuses AllThreadsSyscall. There the one call
 // that changes other threads is seccomp(2) with SECCOMP_FILTER_FLAG_TSYNC: it
 // gives them the caller's filter, here one that allows everything, and the
@@ -291,19 +291,4 @@ func (a *account) verifySelf(noNewPrivs bool) error {
 		return fmt.Errorf("no_new_privs is %d (%v), not 1", set, err)
 	}
 	return nil
-}
-
-// asUser calls f as that user, in this thread alone, which is what unix.Setresuid
-// changes. The kernel then decides whom the user may signal.
-func asUser(uid int, f func() error) error {
-	runtime.LockOSThread()
-	if err := unix.Setresuid(uid, uid, 0); err != nil {
-		runtime.UnlockOSThread()
-		return os.NewSyscallError("setresuid", err)
-	}
-	err := f()
-	if unix.Setresuid(0, 0, 0) == nil {
-		runtime.UnlockOSThread() // else the thread ends with the goroutine
-	}
-	return err
 }

@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix && (!linux || daemonizeother)
+//go:build unix && !aix && (!linux || daemonizeother)
 
 package daemonize
 
@@ -109,10 +109,4 @@ func threadSetuid(uid int) error {
 		return nil
 	}
 	return syscall.Setuid(uid)
-}
-
-// asUser: what a thread is cannot be changed alone here, and the whole process must
-// not be.
-func asUser(uid int, f func() error) error {
-	return fmt.Errorf("the files belong to uid %d: on this system only that user may do it: %w", uid, syscall.EPERM)
 }

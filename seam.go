@@ -1,12 +1,12 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix
+//go:build unix && !aix
 
 package daemonize
 
 // The seam: every function that exists twice, once over libc and once in
-// pure Go, with the one signature that both must have. A half that drifts
+// pure Go, with the one signature that both must have. A backend that drifts
 // does not compile.
 var (
 	_ func(marker string, seen bool) bootResult = sysBoot

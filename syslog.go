@@ -3,7 +3,7 @@
 
 package daemonize
 
-// syslog(3): constants, the rules for records that both halves share, the writer.
+// syslog(3): constants, the rules for records that both backends share, the writer.
 
 import (
 	"fmt"
@@ -83,8 +83,8 @@ const (
 // Openlog is openlog(3): it sets the name that precedes each record, the
 // options and the facility of priorities that name none. It need not be
 // called: the name is then the base name of os.Args[0], there are no options,
-// and the facility is LOG_USER. What is no facility is ignored: the last one
-// stays. It needs no privilege.
+// and the facility is LOG_USER. A value that is no facility is ignored: the facility
+// stays as it was. Openlog needs no privilege.
 //
 // The first 255 bytes of the ident count (31 with musl's libc), and control
 // characters become '_', so that it cannot forge a record.
@@ -98,27 +98,26 @@ func Openlog(ident string, options Option, facility Priority) {
 // "\r\n"; a last line without an end is one too, and an empty line, or an
 // empty message, is an empty record. So no message can pass for two, or for
 // another program's. A NUL, which would end the record, becomes the four
-// characters \x00. All other bytes go out as they are.
+// characters \x00. All other bytes are sent as they are.
 //
-// A line of more than 7680 bytes is split, between two characters where it
-// is UTF-8: with its header it then fits into the 8096 bytes that rsyslog
-// takes by default. With cgo over another libc than glibc it is 900 bytes, since
-// musl keeps 1024 of a record and the BSDs 2048, header and all. What a
-// syslog daemon does with a record is its own affair: those of busybox and
-// inetutils keep about 990 bytes, syslog-ng 64 KiB.
+// A line of more than 7680 bytes is split, between two characters if it is UTF-8. So
+// a record, with its header, fits into the 8096 bytes that rsyslog takes by default.
+// With cgo over a libc other than glibc the limit is 900 bytes: musl keeps 1024 bytes of
+// a record with its header, and the BSDs 2048. Some syslog daemons keep less: those of
+// busybox and inetutils about 990 bytes. syslog-ng keeps 64 KiB.
 //
 // Syslog reports no errors, as syslog(3) does not. With no syslog daemon
 // there it returns at once, and the record is lost unless LOG_CONS or
-// LOG_PERROR is set; it connects again by itself when there is one. While the
-// socket's queue is full (on Linux, by default, from a stopped daemon's 12th
-// record on) Syslog blocks, and so does every other call of this package's log:
-// use a [Queue] where that must not happen. Many goroutines may call it at once.
+// LOG_PERROR is set. When there is a syslog daemon again, Syslog connects again by
+// itself. While the socket's queue is full (on Linux, by default, from the 12th record
+// to a stopped daemon on), Syslog blocks, and so does every other function here that
+// logs: use a [Queue] where that must not happen. Many goroutines may call it at once.
 //
 // Without cgo, macOS has no socket that takes records: build with cgo there.
 //
-// A priority with bits that mean nothing is reported, as glibc does it, and
-// sent without them. Records carry local time, as TZ or /etc/localtime have
-// it; musl's carry UTC.
+// If the priority has bits that mean nothing, a record says so, as with glibc, and the
+// message is sent without these bits. Records carry local time, by TZ or /etc/localtime;
+// with musl's libc they carry UTC.
 func Syslog(priority Priority, message string) {
 	if priority&^(severityMask|facilityMask) != 0 {
 		// glibc adds three options to this priority, which makes it LOG_AUTH.
@@ -154,14 +153,13 @@ func LogUpto(priority Priority) int { return 2<<(priority&severityMask) - 1 }
 
 // Closelog is closelog(3): it closes the descriptor and forgets the ident,
 // which is os.Args[0]'s base name again. Options, facility and mask stay. The
-// next Syslog opens the log anew. Call it before you close descriptors
-// wholesale: libc would not notice, and might write to the file that gets the
-// number next.
+// next Syslog opens the log anew. Call Closelog before you close all descriptors: libc
+// would not notice, and might write to the file that gets the descriptor's number next.
 func Closelog() { sysCloselog() }
 
 // NewWriter returns a writer for package log (with log.SetFlags(0): syslog
 // adds the time) and its like. Each Write is one message to Syslog, so it
-// must hold whole lines. It never fails, and an empty one logs nothing.
+// must hold whole lines. Write never fails. An empty Write logs nothing.
 func NewWriter(priority Priority) io.Writer { return writer{priority, syslogBytes} }
 
 // emitter passes on one message; it does not keep text.

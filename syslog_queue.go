@@ -42,9 +42,9 @@ type queued struct {
 	then     func()
 }
 
-// NewQueue returns a queue for up to size messages; 0 or less means 1024. They may have
-// 1 KiB of text each on average, and 64 KiB together in any case: what would be more
-// than that is dropped, too. An empty queue takes a message of any length.
+// NewQueue returns a queue for up to size messages; 0 or less means 1024. The text of all
+// messages together may have size KiB, and at least 64 KiB: a message that would exceed
+// that is dropped, too. An empty queue takes a message of any length.
 func NewQueue(size int) *Queue {
 	if size <= 0 {
 		size = 1024

@@ -23,12 +23,11 @@ import (
 //
 //	disk almost full path=/var used=0.97 mount.type=ext4
 //
-// A message with control characters, or that is not UTF-8, is quoted, as such
-// values are, so that it stays one line. Level and time are syslog's to tell, so they are left out
-// of the text, and the source too unless AddSource is set. ReplaceAttr
-// sees them all the same: a level or time that it changes is written as an
-// attribute. Nil options are the defaults; Level is slog.LevelInfo then, and
-// with LogMask and Setlogmask syslog itself can leave out more.
+// A message that has control characters or is not UTF-8 is quoted, as such values are, so
+// that it stays one line. The text has neither level nor time: syslog has both. It has
+// the source only if AddSource is set. ReplaceAttr sees level and time all the same: if
+// it changes one of them, that is written as an attribute. Nil options are the defaults:
+// Level is slog.LevelInfo. Setlogmask can leave out more.
 //
 // Levels become severities: below Info LOG_DEBUG, Info LOG_INFO, from Info+2
 // LOG_NOTICE, from Warn LOG_WARNING, from Error LOG_ERR, from Error+4

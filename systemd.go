@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix
+//go:build unix && !aix
 
 package daemonize
 
@@ -117,10 +117,9 @@ var statusSink atomic.Pointer[func(string)]
 
 // SetStatus tells in a few words what the daemon is doing. Where the daemon
 // runs under systemd in the foreground (the verb run), systemctl status shows
-// it: it is sd_notify(3)'s STATUS=. Until the daemon is ready, the verbs start
-// and restart show it on a terminal when they have to wait. Elsewhere, and in
-// other programs, it does nothing. Control characters become spaces. It needs no
-// privilege.
+// the text: it is sd_notify(3)'s STATUS=. Until the daemon is ready, the verbs start
+// and restart show the text on a terminal when they have to wait. In all other cases
+// SetStatus does nothing. Control characters become spaces. It needs no privilege.
 func SetStatus(text string) {
 	if sink := statusSink.Load(); sink != nil {
 		(*sink)(oneLine(text))
@@ -136,8 +135,9 @@ var supervisor atomic.Pointer[notifier]
 // stop. READY=1, STOPPING=1, RELOADING=1 and STATUS= are sent by this package: see
 // Config.ReadyByAction and [SetStatus]. No descriptor goes along (FDSTORE=1).
 //
-// It is false and nil where no supervisor asked for it, under the verb start, say.
-// An assignment that has no '=' or contains a newline is an error, and nothing is sent.
+// Notify returns false and nil where no supervisor set NOTIFY_SOCKET, under the verb
+// start, say. An assignment that has no name, no '=' or contains a newline is an error,
+// and nothing is sent.
 // If the socket is full for 250 ms the error is an os.ErrDeadlineExceeded. Any
 // goroutine may call it; it needs no privilege.
 //
@@ -163,11 +163,10 @@ func Notify(assignments ...string) (sent bool, err error) {
 // readySink is what Ready calls while an action is waited for.
 var readySink atomic.Pointer[func()]
 
-// Ready says that the daemon is ready, where Config.ReadyByAction is set: the verb
-// start, which waits for it, ends with success, and a supervisor such as systemd is told.
-// When it returns, they have been. Only the first call counts. In other programs, and
-// without ReadyByAction, it does nothing. Any goroutine may call it; it needs no
-// privilege.
+// Ready says that the daemon is ready, where Config.ReadyByAction is set. The verb start,
+// which waits for that, ends with success. A supervisor such as systemd is told. Both have
+// been told when Ready returns. Only the first call counts. In other programs, and without
+// ReadyByAction, Ready does nothing. Any goroutine may call it; it needs no privilege.
 func Ready() {
 	if ready := readySink.Load(); ready != nil {
 		(*ready)()
@@ -175,15 +174,15 @@ func Ready() {
 }
 
 // ListenFiles returns the descriptors that a service manager has opened for
-// this process, in its order: socket activation, as sd_listen_fds(3) has it.
-// A file's Name is the one that the socket unit gave it. Make listeners of
-// them with net.FileListener, in PrivilegedAction, say. Every call returns the
-// same files. There are none without socket activation, nor under the verb
-// start, whose daemon inherits nothing: use run.
+// this process, in the manager's order: socket activation, see sd_listen_fds(3). A file's
+// Name is the name that the socket unit gave it. Make listeners of the files with
+// net.FileListener, in PrivilegedAction, say. Every call returns the same files. There
+// are none without socket activation. There are none under the verb start, whose daemon
+// inherits no descriptors: use run.
 //
 // The first call, which run makes before anything else, marks the descriptors
 // close-on-exec and removes LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES from the
-// environment: they are not for our children. It needs no privilege.
+// environment: the variables are not for the children. ListenFiles needs no privilege.
 func ListenFiles() []*os.File { return listenFiles() }
 
 var listenFiles = sync.OnceValue(func() []*os.File {

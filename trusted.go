@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix
+//go:build unix && !aix
 
 package daemonize
 
@@ -19,14 +19,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openPidfile opens nothing but a regular file that no third party can have
-// put there or write to.
-func openPidfile(path string, flags int) (*os.File, error) {
+// trustedFile is open, and a regular file that no third party can have put there or write to.
+type trustedFile struct {
+	*os.File
+	info fs.FileInfo // when it was opened
+}
+
+// openTrusted opens nothing else.
+func openTrusted(path string, flags int) (*trustedFile, error) {
 	// A look before: opening a device may do something, and its name is the
 	// better message. What counts is the look after.
-	if info, err := os.Lstat(path); err == nil {
-		if err := checkPidfile(path, info); err != nil {
-			return nil, err
+	if flags&os.O_EXCL == 0 {
+		if info, err := os.Lstat(path); err == nil {
+			if err := checkTrusted(path, info); err != nil {
+				return nil, err
+			}
 		}
 	}
 	f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)
@@ -41,29 +48,53 @@ func openPidfile(path string, flags int) (*os.File, error) {
 	}
 	info, err := f.Stat()
 	if err == nil {
-		err = checkPidfile(path, info)
+		err = checkTrusted(path, info)
 	}
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
-	return f, nil
+	return &trustedFile{f, info}, nil
 }
 
-// rewrite replaces the contents of the file at path, which must be that of f.
-func rewrite(path string, f *os.File, text string) error {
-	w, err := openPidfile(path, os.O_WRONLY)
+// owner is the uid that the file belongs to.
+func (f *trustedFile) owner() int { return ownerOf(f.info) }
+
+// isInPlace is true while the path leads to the file.
+func (f *trustedFile) isInPlace() bool { return f.isAt(f.Name()) }
+
+func (f *trustedFile) isAt(path string) bool {
+	now, err := os.Lstat(path)
+	return err == nil && os.SameFile(now, f.info)
+}
+
+// makePrivate is for a file that may have been there before: who may read it may lock it.
+func (f *trustedFile) makePrivate() error {
+	if f.info.Mode().Perm() == 0o600 {
+		return nil
+	}
+	if err := f.Chmod(0o600); err != nil {
+		return fmt.Errorf("%s: %w", fileKind(f.Name()), err)
+	}
+	return nil
+}
+
+// rewrite replaces the contents, through a descriptor of its own that is closed again at
+// once. The file must be in place.
+func (f *trustedFile) rewrite(text string) error {
+	path := f.Name()
+	w, err := openTrusted(path, os.O_WRONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return errRaced
 	}
 	if err != nil {
 		return err
 	}
-	if !sameFile(w, f) {
+	if !os.SameFile(w.info, f.info) {
 		w.Close()
 		return errRaced
 	}
-	if err = w.Truncate(0); err == nil {
+	if err = w.Truncate(0); err == nil && text != "" {
 		_, err = w.WriteString(text)
 	}
 	if err = errors.Join(err, w.Close()); err != nil {
@@ -72,15 +103,20 @@ func rewrite(path string, f *os.File, text string) error {
 	return nil
 }
 
-// removeIf removes a file that passes the checks of a pidfile, if may says so.
-func removeIf(path string, may func(*os.File) bool) {
-	f, err := openPidfile(path, os.O_RDONLY)
+// remove deletes the file if it is in place. Its locks stay until it is closed.
+func (f *trustedFile) remove() (removed bool) {
+	return f.isInPlace() && os.Remove(f.Name()) == nil
+}
+
+// removeIf removes the trusted file at path if may says so.
+func removeIf(path string, may func(*trustedFile) bool) {
+	f, err := openTrusted(path, os.O_RDONLY)
 	if err != nil {
 		return
 	}
 	defer f.Close()
 	if may(f) {
-		_ = os.Remove(path)
+		f.remove()
 	}
 }
 
@@ -96,15 +132,17 @@ func fileKind(path string) string {
 	return "pidfile"
 }
 
-// checkPidfile refuses what is no pidfile of ours, by the name of what it is.
-// Root may also look at what a user has in a directory of his own, where no third
-// party can write: see holder.signal for what root does with it.
-func checkPidfile(path string, info fs.FileInfo) error {
-	owner := os.Geteuid()
-	if uid := ownerOf(info); owner == 0 && uid != 0 {
-		dir, err := os.Stat(filepath.Dir(path))
-		if err == nil && ownerOf(dir) == uid && dir.Mode()&0o022 == 0 {
-			owner = uid
+// checkTrusted refuses what is no file of ours, by the name of what it is.
+// Root may also look at what a user has in a directory of his own, where no third party
+// can write: see holder.signal for what root does with it.
+func checkTrusted(path string, info fs.FileInfo) error {
+	owner := 0
+	if uid := ownerOf(info); uid != 0 {
+		if owner = os.Geteuid(); owner == 0 {
+			dir, err := os.Stat(filepath.Dir(path))
+			if err == nil && ownerOf(dir) == uid && dir.Mode()&0o022 == 0 {
+				owner = uid
+			}
 		}
 	}
 	return checkFile(fileKind(path), path, info, owner)
@@ -173,23 +211,4 @@ func checkDirectory(dir string) error {
 		return refuse("writable by others (mode %#o), who could replace the pidfile: chmod go-w, or set the sticky bit", info.Mode().Perm())
 	}
 	return nil
-}
-
-// isAt is true while the path leads to the file.
-func isAt(f *os.File, path string) bool {
-	now, err := os.Lstat(path)
-	if err != nil {
-		return false
-	}
-	ours, err := f.Stat()
-	return err == nil && os.SameFile(now, ours)
-}
-
-func sameFile(a, b *os.File) bool {
-	ai, err := a.Stat()
-	if err != nil {
-		return false
-	}
-	bi, err := b.Stat()
-	return err == nil && os.SameFile(ai, bi)
 }

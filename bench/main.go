@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix
+//go:build unix && !aix
 
 // Command bench prints side-by-side measurements of this library and of what
 // one would use without it: medians, and ratios from one run.

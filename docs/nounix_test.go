@@ -1,11 +1,11 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix
+//go:build unix && !aix
 
 package docs_test
 
-// Programs that import the library compile where there is no Unix.
+// Programs that import the library compile where it makes no daemons.
 
 import (
 	"bytes"
@@ -79,12 +79,15 @@ func exported(t *testing.T, goos string) map[string]string {
 	return all
 }
 
-func TestWindowsHasTheSameNames(t *testing.T) {
-	linux, windows := exported(t, "linux"), exported(t, "windows")
+func TestWindowsAndAIXHaveTheSameNames(t *testing.T) {
+	linux := exported(t, "linux")
 	require.Greater(t, len(linux), 60)
-	assert.Len(t, windows, len(linux))
-	for name, is := range linux {
-		assert.Equal(t, is, windows[name], name)
+	for _, system := range []string{"windows", "aix"} {
+		other := exported(t, system)
+		assert.Len(t, other, len(linux), system)
+		for name, is := range linux {
+			assert.Equal(t, is, other[name], "%s: %s", system, name)
+		}
 	}
 }
 

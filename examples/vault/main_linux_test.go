@@ -21,7 +21,7 @@ var _ = testbed.Helper("vault", main)
 func TestMain(m *testing.M) { testbed.Main(m) }
 
 func TestSealedFileIsThereWhenTheCommandReturns(t *testing.T) {
-	testbed.NeedLinuxBuild(t, "the program's own exit status after a failed start")
+	testbed.NeedStatusTold(t)
 	if !testbed.Isolate(t) {
 		return
 	}

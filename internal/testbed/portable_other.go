@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix && daemonizeother
+//go:build unix && !aix && daemonizeother
 
 package testbed
 

@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix
+//go:build unix && !aix
 
 // Package testbed is what the tests share: helper programs that live in the
 // test binary, namespaces to run a test in, and a look at a process from

@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build unix
+//go:build unix && !aix
 
 // Package model_test has spin(1) check pidfile.pml, the model of the pidfile's protocol.
 package model_test

@@ -112,22 +112,24 @@ again:	create(0, fp[me]);                                    /* pidfile.go tryAc
 	if :: atomic { ex[fp[me]] == 0 -> sh[fp[me]] = sh[fp[me]] | BIT(me) } /* pidfile.go (*pidfile).lock */
 	:: ex[fp[me]] -> goto raced fi;
 #ifndef NOERASE
-	if :: at[0] == fp[me] :: else -> goto raced fi;       /* trusted.go rewrite */
-	text[fp[me]] = 0;
+	if :: text[fp[me]] == 0
+	:: else -> if :: at[0] == fp[me] :: else -> goto raced fi; /* trusted.go (*trustedFile).rewrite */
+		text[fp[me]] = 0
+	fi;
 #endif
 	sh[fp[me]] = sh[fp[me]] & ~BIT(me);                   /* pidfile.go flock: flock(2) lets go first */
 	if :: atomic { ex[fp[me]] == 0 && sh[fp[me]] == 0 -> ex[fp[me]] = me } :: goto raced fi;
-	if :: at[0] == fp[me] :: else -> goto raced fi;       /* pidfile.go (*pidfile).isInPlace */
+	if :: at[0] == fp[me] :: else -> goto raced fi;       /* trusted.go (*trustedFile).isInPlace */
 #ifndef UNMENDED
 	if :: text[fp[me]] == 0 :: else -> goto raced fi;     /* pidfile.go readPID */
 #endif
 	create(1, fl[me]);                                    /* companion.go lockCompanion */
 	getlk(me, fl[me], g); if :: g -> goto lost :: else fi; /* companion.go (*companion).lock */
-	if :: at[1] == fl[me] :: else -> goto lost fi;        /* trusted.go rewrite */
-	text[fl[me]] = 0; text[fl[me]] = num[me];             /* trusted.go rewrite */
+	if :: at[1] == fl[me] :: else -> goto lost fi;        /* trusted.go (*trustedFile).rewrite */
+	text[fl[me]] = 0; text[fl[me]] = num[me];             /* trusted.go (*trustedFile).rewrite */
 	rec[fl[me]] = rec[fl[me]] | BIT(me);                  /* companion.go (*companion).lock */
 	getlk(me, fl[me], g); if :: g -> goto lost :: else fi;
-	if :: at[1] == fl[me] :: else -> goto lost fi;        /* trusted.go isAt */
+	if :: at[1] == fl[me] :: else -> goto lost fi;        /* trusted.go (*trustedFile).isInPlace */
 	acq[me] = 1;                                          /* lifecycle.go (*daemon).run */
 	if :: at[0] == fp[me] :: else -> goto end fi;         /* pidfile.go (*pidfile).writePID */
 	text[fp[me]] = num[me];
@@ -188,13 +190,13 @@ again:	look(me, r, named);                                   /* holder.go tryHol
 tidy:	if :: at[1] -> create(0, fp[me]) :: else -> fp[me] = at[0] fi; /* holder.go tidy */
 	if :: fp[me] == 0 -> goto zero :: else fi;
 	if :: atomic { ex[fp[me]] == 0 && sh[fp[me]] == 0 -> ex[fp[me]] = me } :: goto zero fi;
-	if :: at[0] == fp[me] :: else -> goto zero fi;        /* trusted.go isAt */
+	if :: at[0] == fp[me] :: else -> goto zero fi;        /* trusted.go (*trustedFile).isInPlace */
 	lookAtCompanion(me, v); if :: v -> goto zero :: else fi;
 	fl[me] = at[1];                                       /* trusted.go removeIf */
 	if :: fl[me] -> getlk(me, fl[me], v); if :: v == 0 -> unlink(1) :: else fi; close(fl[me]) :: else fi;
 #ifndef UNMENDED
 #ifndef NOCOMPARE
-	if :: at[0] == fp[me] :: else -> goto zero fi;        /* trusted.go isAt */
+	if :: at[0] == fp[me] :: else -> goto zero fi;        /* trusted.go (*trustedFile).isInPlace */
 #endif
 #endif
 	unlink(0);                                            /* holder.go tidy */

@@ -1,3 +1,6 @@
+# Copyright the daemonize authors.
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The program of python-daemon in the benchmarks, with a pidfile, as its
 manual shows. When it is up it writes its pid to the FIFO that $BENCH_READY
 names."""
