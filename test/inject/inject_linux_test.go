@@ -270,8 +270,8 @@ func (b *bench) runAll(cases []injection) {
 	wg.Wait()
 }
 
-// run is one case, again if the directory may be used again. A case that hangs counts in its second
-// run, with a limit of more than a minute.
+// run is one case, again if the directory may be used again. A case that hangs, or that falls
+// although nothing was injected, counts in its second run, with a limit of more than a minute.
 func (b *bench) run(s *scene, i injection, limit time.Duration) (again, hung bool) {
 	if err := b.setUp(s); err != nil {
 		b.mu.Lock()
@@ -302,7 +302,7 @@ func (b *bench) run(s *scene, i injection, limit time.Duration) (again, hung boo
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case e.hung && limit < time.Minute:
+	case wrong != "" && (e.hung || !reached) && limit < time.Minute:
 		return false, true
 	case wrong != "":
 		return b.falls(i, wrong, e, trace), false
