@@ -50,7 +50,8 @@ var errnos = map[string]string{
 	"getpid": "", "getppid": "", "getuid": "", "geteuid": "", "getgid": "", "getegid": "",
 	"gettid": "", "uname": "", "clock_gettime": "EINVAL", "sysinfo": "EFAULT",
 	"setrlimit": "EPERM",
-	// The Go runtime's, the loader's and libc's own.
+	// The Go runtime's, the loader's and libc's own. Not tgkill: glibc's setuid(3), and Go's, wait
+	// for ever for a thread that they cannot signal.
 	"mmap": "ENOMEM", "munmap": "ENOMEM", "mprotect": "ENOMEM", "madvise": "EAGAIN",
 	"mincore": "EAGAIN", "mremap": "ENOMEM", "brk": "ENOMEM", "futex": "EAGAIN EINTR",
 	"clone": "EAGAIN ENOMEM", "clone3": "EAGAIN ENOMEM ENOSYS", "vfork": "EAGAIN ENOMEM",
@@ -59,7 +60,7 @@ var errnos = map[string]string{
 	"sched_yield": "", "epoll_create1": "EMFILE ENFILE ENOMEM", "epoll_ctl": "ENOMEM ENOSPC",
 	"epoll_pwait": "EINTR", "eventfd2": "EMFILE ENFILE ENOMEM", "nanosleep": "EINTR",
 	"clock_nanosleep": "EINTR", "prlimit64": "EPERM", "getrandom": "EAGAIN EINTR ENOSYS",
-	"tgkill": "EAGAIN", "set_robust_list": "EINVAL", "set_tid_address": "",
+	"tgkill": "", "set_robust_list": "EINVAL", "set_tid_address": "",
 	"arch_prctl": "EINVAL", "rseq": "ENOSYS", "restart_syscall": "", "exit": "",
 	"exit_group": "", "timer_create": "EAGAIN", "timer_settime": "EINVAL",
 	"timer_delete": "EINVAL", "getitimer": "EINVAL", "setitimer": "EINVAL",
@@ -99,8 +100,6 @@ var excuses = []excuse{
 		why: "fcntl(2) of flags fails by EBADF alone; Go ends a process that cannot look at 0, 1 or 2"},
 	{call: "pidfd_send_signal", action: "ESRCH",
 		why: "the kernel says of a pidfd that its process has ended: there is nobody else to ask"},
-	{call: "tgkill", action: "EAGAIN",
-		why: "glibc's setuid(3), and Go's, wait for ever for a thread that they cannot signal"},
 	{call: "write", says: "runtime: netpollBreak write failed",
 		why: "the Go runtime ends a process that cannot write to its own eventfd"},
 	{says: "AllThreadsSyscall6 results differ between threads",
