@@ -69,3 +69,11 @@ func (b bootResult) err() error {
 	}
 	return nil
 }
+
+// originDir is the directory to start the copy in: "" where it is ours.
+func originDir() string {
+	if now, err := syscall.Getwd(); err == nil && now == origin.dir {
+		return ""
+	}
+	return origin.dir
+}

@@ -9,7 +9,11 @@ package daemonize
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
+	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // The report: what the daemon tells the launcher, over a socket pair, until
@@ -71,4 +75,11 @@ func readFrame(r io.Reader) (frame, error) {
 		return frame{}, err
 	}
 	return frame{b[0], b[1], int32(binary.NativeEndian.Uint32(b[4:])), string(text)}, nil
+}
+
+// isEnd is true if nobody has the other end any more. ECONNRESET is that where the daemon
+// had not read what we sent.
+func isEnd(err error) bool {
+	return slices.ContainsFunc([]error{io.EOF, io.ErrUnexpectedEOF, unix.EPIPE, unix.ECONNRESET},
+		func(end error) bool { return errors.Is(err, end) })
 }

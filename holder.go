@@ -58,8 +58,10 @@ func look(path string) (evidence, error) {
 	if err != nil {
 		return unknown, err
 	}
-	pid, named := readPID(f.File)
+	pid, named, err := readPID(f.File)
 	switch {
+	case err != nil:
+		return unknown, err // it may name one
 	case locker != 0 && named && pid != locker:
 		return unknown, errForeignHolder(path, fmt.Sprintf("names process %d, but process %d holds %s: "+
 			"look which of them is the daemon, and end it by hand", pid, locker, companionPath(path)))

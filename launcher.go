@@ -92,14 +92,6 @@ func launch(noclose bool, limit time.Duration, watch func(stage string)) (said [
 	return await(report, stderr, noclose, child, limit, watch)
 }
 
-// originDir is the directory to start the copy in: "" where it is ours.
-func originDir() string {
-	if now, err := syscall.Getwd(); err == nil && now == origin.dir {
-		return ""
-	}
-	return origin.dir
-}
-
 // execHint says in brackets why fork(2), chdir(2) to dir or execve(2) perhaps failed.
 func execHint(dir string, err error) string {
 	switch {
@@ -167,19 +159,16 @@ func await(report, stderr *os.File, noclose bool, child *os.Process, limit time.
 	if limit > 0 {
 		_ = report.SetReadDeadline(time.Now().Add(limit + killDelay))
 	}
-	failed := &StartError{ExitCode: exitFailed}
-	var stage string
+	failed, stage := &StartError{ExitCode: exitFailed}, ""
 	staying := false // child ends as the daemon does
 	for {
 		f, err := readFrame(report)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			failed.Reason = tooLate(failed.PID, limit, stage)
-			if err := killLate(report, child, failed.PID, staying); err != nil {
-				failed.Reason += fmt.Sprintf("; it could not be killed: %v", err)
-			} else {
-				failed.Reason += ", and was killed"
-			}
+			failed.Reason = tooLate(failed.PID, limit, stage) + killLate(report, child, failed.PID, staying)
+		case err != nil && !isEnd(err): // perhaps it is ready, but no start says so
+			failed.Reason = fmt.Sprintf("cannot read the report of the daemon (pid %d): %v%s",
+				failed.PID, err, killLate(report, child, failed.PID, staying))
 		case err != nil:
 			// Nobody has the other end any more.
 			state := stateOf(child)
@@ -195,7 +184,10 @@ func await(report, stderr *os.File, noclose bool, child *os.Process, limit time.
 				// It waits for this: what it wrote up to here, main has printed
 				// in this process, too.
 				text.divide()
-				_ = sendStdio(report, stderr, noclose) // if not, it says what it has not got
+				if err := sendStdio(report, stderr, noclose); err != nil && !isEnd(err) {
+					failed.Reason = fmt.Sprintf("cannot send the daemon (pid %d) its standard descriptors: %v", failed.PID, err)
+					break
+				}
 			}
 			stage = oneLine(f.text) // for a terminal
 			watch(stage)
@@ -272,10 +264,17 @@ func tooLate(pid int, limit time.Duration, stage string) string {
 	return fmt.Sprintf("the daemon (pid %d) was not ready within %s (StartTimeout): it was last seen %s", pid, limit, stage)
 }
 
-// killLate kills a daemon that has not ended by itself. Its pid is still its own if,
-// after we have taken hold of a process, that of the report's other end has not ended,
-// nor has our child, which waits for it.
-func killLate(report *os.File, child *os.Process, pid int, staying bool) error {
+// killLate kills a daemon that has not ended by itself, and says what came of it.
+func killLate(report *os.File, child *os.Process, pid int, staying bool) string {
+	if err := tryKill(report, child, pid, staying); err != nil {
+		return "; it could not be killed: " + err.Error()
+	}
+	return ", and was killed"
+}
+
+// tryKill is killLate. The daemon's pid is still its own if, after we have taken hold of
+// a process, our child has not ended, which waits for it, or the report's other end is open.
+func tryKill(report *os.File, child *os.Process, pid int, staying bool) error {
 	if pid == 0 {
 		return child.Kill()
 	}
@@ -284,10 +283,10 @@ func killLate(report *os.File, child *os.Process, pid int, staying bool) error {
 		return err
 	}
 	defer daemon.Release()
-	switch {
-	case !isOpen(report):
+	switch waits := staying && isRunning(child, report); { // so it has not ended, even if it is ready
+	case !waits && !isOpen(report):
 		return nil // it has ended
-	case staying && !isRunning(child):
+	case staying && !waits:
 		return errors.New("the process that waits for it has been ended, so nothing proves that its pid is still its own")
 	}
 	if err := daemon.Kill(); err != nil {
@@ -297,20 +296,6 @@ func killLate(report *os.File, child *os.Process, pid int, staying bool) error {
 		stateOf(child) // it ends next
 	}
 	return nil
-}
-
-// isOpen is true while somebody has the report's other end.
-func isOpen(report *os.File) bool {
-	conn, err := report.SyscallConn()
-	if err != nil {
-		return false
-	}
-	fds := []unix.PollFd{{Events: unix.POLLIN}}
-	_ = conn.Control(func(fd uintptr) {
-		fds[0].Fd = int32(fd)
-		_, err = unix.Poll(fds, 0)
-	})
-	return err == nil && fds[0].Revents&unix.POLLHUP == 0
 }
 
 // bootError says which system call failed before Go.

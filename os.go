@@ -51,3 +51,17 @@ func unwritable(err error) bool {
 	}
 	return false
 }
+
+// isOpen is true while somebody has the other end of the socket.
+func isOpen(socket *os.File) bool {
+	conn, err := socket.SyscallConn()
+	if err != nil {
+		return false
+	}
+	fds := []unix.PollFd{{Events: unix.POLLIN}}
+	_ = conn.Control(func(fd uintptr) {
+		fds[0].Fd = int32(fd)
+		_, err = unix.Poll(fds, 0)
+	})
+	return err == nil && fds[0].Revents&unix.POLLHUP == 0
+}

@@ -109,7 +109,7 @@ func pathOf(fd int) string {
 }
 
 // isRunning is true as long as our child has not ended.
-func isRunning(child *os.Process) bool {
+func isRunning(child *os.Process, _ *os.File) bool {
 	var info unix.Siginfo
 	err := unix.Waitid(unix.P_PID, child.Pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
 	return err == nil && info.Signo == 0

@@ -129,8 +129,8 @@ func sharesPort(int) bool { return true }
 
 func pathOf(int) string { return "" }
 
-// isRunning: these systems tell only who waits for good.
-func isRunning(*os.Process) bool { return true }
+// isRunning: these systems tell only who waits for good. What the child waits for has the report.
+func isRunning(_ *os.Process, report *os.File) bool { return isOpen(report) }
 
 func socketpair() ([2]int, error) {
 	syscall.ForkLock.RLock()

@@ -127,10 +127,11 @@ func (p *pidfile) lock() error {
 	}
 	// flock(2) gives the shared lock up before it has the other: a daemon may have come
 	// and died meanwhile, whose pid must not stand here under our lock.
-	if _, named := readPID(p.File); named {
+	_, named, err := readPID(p.File)
+	if named {
 		return errRaced
 	}
-	return nil
+	return err
 }
 
 // writePID names this process in the pidfile.
@@ -188,11 +189,12 @@ func parsePID(text []byte) (int, bool) {
 }
 
 // readPID is the pid that f names; false for anything else that it holds.
-func readPID(f *os.File) (int, bool) {
+func readPID(f *os.File) (pid int, named bool, err error) {
 	b := make([]byte, 16) // longer is garbage
 	n, err := f.ReadAt(b, 0)
 	if err != nil && err != io.EOF {
-		return 0, false
+		return 0, false, err
 	}
-	return parsePID(b[:n])
+	pid, named = parsePID(b[:n])
+	return pid, named, nil
 }

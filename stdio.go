@@ -140,7 +140,9 @@ func sendStdio(report, pipe *os.File, noclose bool) error {
 			fds = append(fds, 0, 1, 2)
 		}
 		err = conn.Write(func(fd uintptr) bool {
-			sent = unix.Sendmsg(int(fd), []byte{0}, unix.UnixRights(fds...), nil, 0)
+			for sent = unix.EINTR; sent == unix.EINTR; {
+				sent = unix.Sendmsg(int(fd), []byte{0}, unix.UnixRights(fds...), nil, 0)
+			}
 			return sent != unix.EAGAIN
 		})
 	})
@@ -160,8 +162,10 @@ func receiveStdio(report *os.File, noclose bool) (pipe *os.File, err error) {
 	err = conn.Read(func(fd uintptr) bool {
 		syscall.ForkLock.RLock() // no child has them before they are close-on-exec
 		defer syscall.ForkLock.RUnlock()
-		_, n, _, _, failed = unix.Recvmsg(int(fd), make([]byte, 1), oob, 0)
-		if failed == unix.EAGAIN || failed == unix.EINTR {
+		for failed = unix.EINTR; failed == unix.EINTR; { // false would wait for more to come
+			_, n, _, _, failed = unix.Recvmsg(int(fd), make([]byte, 1), oob, 0)
+		}
+		if failed == unix.EAGAIN {
 			return false
 		}
 		if messages, err := unix.ParseSocketControlMessage(oob[:n]); err == nil && len(messages) == 1 {

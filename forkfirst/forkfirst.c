@@ -86,6 +86,7 @@ static int keep_three(int report, const int ends[2])
 	return close_others();
 }
 
+/* -1 at the end, with errno 0, and where read(2) fails. */
 static int receive(int fd, void *to, size_t size)
 {
 	char *p = to;
@@ -95,6 +96,8 @@ static int receive(int fd, void *to, size_t size)
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n == 0)
+			errno = 0;
 		if (n <= 0)
 			return -1;
 		p += n;
@@ -123,6 +126,16 @@ static int same_code(int status)
 	if (status == -1)
 		return 1;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* Kills a daemon whose report cannot be read: perhaps it is ready, but nobody can
+ * say so. While it is our child, its pid is its own. */
+static void kill_unheard(pid_t pid)
+{
+	siginfo_t how;
+
+	if (waitid(P_PID, (id_t)pid, &how, WEXITED | WNOHANG | WNOWAIT) == 0)
+		(void)kill(pid, SIGKILL);
 }
 
 /* Says of a daemon that left without a verdict how it ended: ": exit status
@@ -218,6 +231,8 @@ static void launch(int fd, int said)
 	}
 	if (pid == 0)
 		return;
+	if (errno != 0)
+		kill_unheard(pid);
 	show_rest(said);
 	status = status_of(pid);
 	if (own)

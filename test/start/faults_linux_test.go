@@ -53,6 +53,20 @@ func TestOldKernel(t *testing.T) {
 	testdaemon.NothingLeft(t)
 }
 
+// TestLauncherThatCannotSendDescriptors: sendmsg(2) to the daemon, which waits for it.
+func TestLauncherThatCannotSendDescriptors(t *testing.T) {
+	if !testbed.Isolate(t) {
+		return
+	}
+	for _, errno := range []unix.Errno{unix.ENOBUFS, unix.ETOOMANYREFS} {
+		c := testbed.Command("failing", strconv.Itoa(int(errno)), strconv.Itoa(unix.SYS_SENDMSG), "service", "start")
+		c.Env = append(c.Env, "AS=root")
+		_, stderr := testbed.Run(t, 1, c)
+		assert.Regexp(t, `^svc: cannot send the daemon \(pid \d+\) its standard descriptors: sendmsg: `+errno.Error()+"\n$", stderr)
+		testdaemon.NothingLeft(t)
+	}
+}
+
 func TestFileSystemWithoutLocks(t *testing.T) {
 	for _, errno := range []unix.Errno{unix.ENOLCK, unix.EOPNOTSUPP} {
 		t.Run(errno.Error(), func(t *testing.T) {

@@ -62,7 +62,7 @@ func TestLimitOfDescriptorsDoesNotMatter(t *testing.T) {
 	for _, most := range []uint64{limit.Max, 64} {
 		c := testbed.Command("limited", strconv.FormatUint(most, 10), "service", "start")
 		c.ExtraFiles = []*os.File{leak, leak, leak} // 3 becomes the report socket
-		code, said := testbed.Finish(t, c) // within 20 seconds
+		code, said := testbed.Finish(t, c)          // within 20 seconds
 		require.Equal(t, 0, code, said)
 		pid := testbed.One(t, "service")
 		for fd, to := range testbed.Look(t, pid).FDs {
