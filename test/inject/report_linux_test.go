@@ -32,6 +32,9 @@ func (b *bench) report(t *testing.T, cases, all int) {
 	for why, n := range b.excused {
 		t.Logf("%4d excused: %s", n, why)
 	}
+	for _, text := range b.once {
+		t.Logf("ran again: %s", text)
+	}
 	for _, text := range b.fell {
 		t.Error(text)
 	}
