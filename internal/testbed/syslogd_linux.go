@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -236,6 +237,15 @@ func (d *Syslogd) Start(t testing.TB) {
 func (d *Syslogd) Signal(t testing.TB, s unix.Signal) {
 	t.Helper()
 	require.NoError(t, d.cmd.Process.Signal(s))
+	if s == unix.SIGSTOP { // its other threads go on until one has taken the signal
+		pid := d.cmd.Process.Pid
+		threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+		require.NoError(t, err)
+		for _, thread := range threads {
+			tid := Must(strconv.Atoi(thread.Name()))
+			Eventually(t, func() bool { return strings.HasPrefix(Status(t, pid, tid)["State"], "T") }, "thread %d to stop", tid)
+		}
+	}
 }
 
 // Kill ends it with SIGKILL and waits for its end; its socket stays, stale.

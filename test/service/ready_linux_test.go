@@ -303,7 +303,7 @@ func TestStartTimeoutOfAProcessThatDoesNotEndItself(t *testing.T) {
 		assert.Equal(t, 1, c.ProcessState.ExitCode())
 		assert.Regexp(t, `readier: the daemon \(pid \d+\) was not ready within 1s \(StartTimeout\): it was last seen .*, and was killed\n`, stderr.String())
 		assert.Equal(t, do == "main hangs", strings.Contains(stderr.String(), "before it reached the call that makes it one"), "%s", stderr)
-		assert.False(t, testbed.Alive(pid))
+		testbed.Eventually(t, func() bool { return !testbed.Alive(pid) }, "the end of %d", pid) // init reaps it
 		testbed.None(t, "readier")
 	}
 }
