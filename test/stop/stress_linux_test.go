@@ -335,8 +335,9 @@ func (a *actor) verb(verb string) bool {
 	}
 	if _, after, named := strings.Cut(said, "(pid "); named {
 		pid, _ := strconv.Atoi(after[:strings.IndexAny(after, " )")])
-		// A bystander that was started meanwhile may have the daemon's pid.
-		if p := processOf(pid); p.start > 0 && p.start < ticks && !isADaemon(pid) {
+		// A bystander that was started meanwhile may have the daemon's pid. One that ends
+		// between two looks is none either.
+		if p := processOf(pid); p.start > 0 && p.start < ticks && !isADaemon(pid) && processOf(pid) == p {
 			a.violation("%s named process %d, no daemon: %s", verb, pid, said)
 		}
 	}
