@@ -143,10 +143,7 @@ type holder struct {
 // is waited for up to the deadline.
 func findHolder(path string, deadline time.Time) (*holder, error) {
 	h, err := untilSettled(deadline, func() (*holder, error) { return tryHolder(path) })
-	if errors.Is(err, errRaced) {
-		err = fmt.Errorf("pidfile %s: it is replaced all the time: see who has it open (fuser), then try again", path)
-	}
-	return h, err
+	return h, explainRaced(path, err)
 }
 
 func tryHolder(path string) (*holder, error) {

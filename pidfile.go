@@ -64,13 +64,18 @@ func acquire(path string) (*pidfile, error) {
 			wait = acquireTimeout
 		}
 		if err == nil || time.Since(began) >= wait {
-			if errors.Is(err, errRaced) {
-				err = fmt.Errorf("pidfile %s: others keep it locked, or replace it all the time: "+
-					"see who has it open (fuser), then start again", path)
-			}
-			return p, err
+			return p, explainRaced(path, err)
 		}
 	}
+}
+
+// explainRaced says what to do where errRaced did not pass.
+func explainRaced(path string, err error) error {
+	if errors.Is(err, errRaced) {
+		return fmt.Errorf("pidfile %s: others keep it locked, or replace it all the time: "+
+			"see who has it open (fuser), then try again", path)
+	}
+	return err
 }
 
 func tryAcquire(path string) (*pidfile, error) {

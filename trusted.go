@@ -94,7 +94,7 @@ func (f *trustedFile) rewrite(text string) error {
 		w.Close()
 		return errRaced
 	}
-	if err = w.Truncate(0); err == nil && text != "" {
+	if err = w.Truncate(0); err == nil {
 		_, err = w.WriteString(text)
 	}
 	if err = errors.Join(err, w.Close()); err != nil {

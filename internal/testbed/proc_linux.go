@@ -59,19 +59,35 @@ func Look(t testing.TB, pid int) *Proc {
 // Status reads /proc/PID/status, or that of one of its threads if tid is not 0.
 func Status(t testing.TB, pid, tid int) map[string]string {
 	t.Helper()
+	m, err := ReadStatus(pid, tid)
+	require.NoError(t, err)
+	return m
+}
+
+// ReadStatus is Status of a process that may have ended.
+func ReadStatus(pid, tid int) (map[string]string, error) {
 	path := fmt.Sprintf("/proc/%d/status", pid)
 	if tid != 0 {
 		path = fmt.Sprintf("/proc/%d/task/%d/status", pid, tid)
 	}
 	text, err := os.ReadFile(path)
-	require.NoError(t, err)
 	m := map[string]string{}
 	for line := range strings.Lines(string(text)) {
 		if k, v, ok := strings.Cut(line, ":"); ok {
 			m[k] = strings.TrimSpace(v)
 		}
 	}
-	return m
+	return m, err
+}
+
+// ReadStat returns the fields of proc_pid_stat(5) from the third on, or nil where there is no
+// such process.
+func ReadStat(pid int) []string {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
 }
 
 // Threads lists the thread ids of a process.
@@ -91,13 +107,9 @@ func Threads(t testing.TB, pid int) []int {
 // Alive is true while the process exists and is not a zombie. One whose first
 // thread has ended before the others is still alive: it has its descriptors.
 func Alive(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	const state, threads = 0, 17 // fields 3 and 20 of proc(5), after the name
-	f := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	if f[state] == "X" {
+	const state, threads = 0, 17 // fields 3 and 20
+	f := ReadStat(pid)
+	if f == nil || f[state] == "X" {
 		return false
 	}
 	n, _ := strconv.Atoi(f[threads])

@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -239,10 +238,7 @@ func (d *Syslogd) Signal(t testing.TB, s unix.Signal) {
 	require.NoError(t, d.cmd.Process.Signal(s))
 	if s == unix.SIGSTOP { // its other threads go on until one has taken the signal
 		pid := d.cmd.Process.Pid
-		threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-		require.NoError(t, err)
-		for _, thread := range threads {
-			tid := Must(strconv.Atoi(thread.Name()))
+		for _, tid := range Threads(t, pid) {
 			Eventually(t, func() bool { return strings.HasPrefix(Status(t, pid, tid)["State"], "T") }, "thread %d to stop", tid)
 		}
 	}

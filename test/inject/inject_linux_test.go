@@ -21,8 +21,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Which cases run: DAEMONIZE_INJECT=all, sample, K/N for the Kth of N parts (from 0), or other text
-// for those that have it in their name ("sendmsg #1 "). It is the name that decides, so each run
+// Which cases run: DAEMONIZE_INJECT=all, sample, K/N for the Kth of N parts (from 0), or another
+// regular expression that their names match ("sendmsg #1 "). It is the name that decides, so each run
 // has the same ones.
 const envHowMany = "DAEMONIZE_INJECT"
 
@@ -34,7 +34,7 @@ func chosen(i injection) bool {
 		parts = 64
 	default:
 		if n, _ := fmt.Sscanf(text, "%d/%d", &part, &parts); n != 2 {
-			return strings.Contains(i.String(), text)
+			return regexp.MustCompile(text).MatchString(i.String())
 		}
 	}
 	h := fnv.New32a()

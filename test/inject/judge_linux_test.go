@@ -17,7 +17,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/madhadron/daemonize/internal/testbed"
 )
@@ -49,13 +48,12 @@ func (s *scene) processes() (ours, straces []int) {
 }
 
 // settles waits until as many processes are left, and returns those that are.
-func (s *scene) settles(want func(pids []int) bool) []int {
-	for end := time.Now().Add(limit); ; time.Sleep(5 * time.Millisecond) {
-		pids, _ := s.processes()
-		if want(pids) || time.Now().After(end) {
-			return pids
-		}
-	}
+func (s *scene) settles(want func(pids []int) bool) (pids []int) {
+	within(func() bool {
+		pids, _ = s.processes()
+		return want(pids)
+	})
+	return pids
 }
 
 func none(pids []int) bool { return len(pids) == 0 }
@@ -68,24 +66,20 @@ func atMostOne(pids []int) bool { return len(pids) < 2 }
 // become ready cannot end the process that waits for the daemon. That ends with the daemon.
 func (s *scene) withoutWaiter(pids []int) []int {
 	daemon, _ := pidIn(s.dir)
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", daemon))
-	return slices.DeleteFunc(slices.Clone(pids), func(pid int) bool {
-		return strings.Contains(string(text), fmt.Sprintf("\nPPid:\t%d\n", pid))
-	})
+	status, _ := testbed.ReadStatus(daemon, 0)
+	return slices.DeleteFunc(slices.Clone(pids), func(pid int) bool { return status["PPid"] == strconv.Itoa(pid) })
 }
 
 // kill ends what a case has left.
 func (s *scene) kill() {
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	within(func() bool {
 		ours, straces := s.processes()
 		all := append(straces, ours...)
-		if len(all) == 0 {
-			return
-		}
 		for _, pid := range all {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
-	}
+		return len(all) == 0
+	})
 }
 
 var unprivileged = sync.OnceValue(func() string {
@@ -235,12 +229,8 @@ func (s *scene) truth(i injection, e ended, killed bool) string {
 		if oldHit {
 			return left(atMostOne)
 		}
-		if e.code == 0 && !i.role.running {
-			for end := time.Now().Add(limit); s.size(reloaded) == 0; time.Sleep(time.Millisecond) {
-				if time.Now().After(end) {
-					return "it says that it told the daemon, which heard nothing"
-				}
-			}
+		if e.code == 0 && !i.role.running && !within(func() bool { return s.size(reloaded) > 0 }) {
+			return "it says that it told the daemon, which heard nothing"
 		}
 		return oldRuns()
 	case "stop":

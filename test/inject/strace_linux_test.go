@@ -108,6 +108,18 @@ func plainly(dir, verb string) ended {
 // limit is how long a verb may take.
 const limit = 10 * time.Second
 
+// within waits up to the limit for the condition, and is true if it held.
+func within(condition func() bool) bool {
+	for end := time.Now().Add(limit); ; time.Sleep(time.Millisecond) {
+		if condition() {
+			return true
+		}
+		if time.Now().After(end) {
+			return false
+		}
+	}
+}
+
 // What strace writes.
 const (
 	traceFile    = "trace"
@@ -184,27 +196,27 @@ func stopped(s *started, file string, nth int) (pid int, err error) {
 
 // detached ends the strace of the process, which stays stopped.
 func detached(pid int) error {
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	if within(func() bool {
 		tracer := tracerOf(pid)
-		if tracer == 0 {
-			return nil
+		if tracer != 0 {
+			_ = unix.Kill(tracer, unix.SIGKILL) // of SIGTERM strace 6.1 waits for a process that is stopped
 		}
-		_ = unix.Kill(tracer, unix.SIGKILL) // of SIGTERM strace 6.1 waits for a process that is stopped
+		return tracer == 0
+	}) {
+		return nil
 	}
 	return errors.New("strace does not end")
 }
 
 func tracerOf(pid int) int {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	_, after, _ := strings.Cut(string(text), "TracerPid:\t")
-	line, _, _ := strings.Cut(after, "\n")
-	tracer, _ := strconv.Atoi(line)
+	status, _ := testbed.ReadStatus(pid, 0)
+	tracer, _ := strconv.Atoi(status["TracerPid"])
 	return tracer
 }
 
 // attach has strace attach to the process and its threads.
 func attach(dir string, pid int, args []string) (detach func(), err error) {
-	args = append([]string{"-p", strconv.Itoa(pid)}, args[:]...)
+	args = append([]string{"-p", strconv.Itoa(pid)}, args...)
 	c := exec.Command(stracePath, args...)
 	for i, a := range c.Args {
 		if a == "-qq" {
@@ -221,14 +233,14 @@ func attach(dir string, pid int, args []string) (detach func(), err error) {
 		_ = s.Process.Signal(unix.SIGTERM)
 		_ = s.end(limit)
 	}
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		text, _ := os.ReadFile(filepath.Join(dir, attachedFile))
-		if strings.Contains(string(text), " attached") {
-			return detach, nil
-		}
+	var text []byte
+	if within(func() bool {
+		text, _ = os.ReadFile(filepath.Join(dir, attachedFile))
+		return strings.Contains(string(text), " attached")
+	}) {
+		return detach, nil
 	}
 	detach()
-	text, _ := os.ReadFile(filepath.Join(dir, attachedFile))
 	return nil, fmt.Errorf("strace does not attach: %s", text)
 }
 

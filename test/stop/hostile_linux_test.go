@@ -44,7 +44,7 @@ func TestPidfileThatOthersMayLockIsMadePrivate(t *testing.T) {
 		require.NoError(t, err)
 		_, stderr := testbed.Run(t, 1, testdaemon.Command("start"))
 		if how == "-s" {
-			assert.Equal(t, "svc: pidfile /var/run/svc.pid: others keep it locked, or replace it all the time: see who has it open (fuser), then start again\n", stderr)
+			assert.Equal(t, "svc: pidfile /var/run/svc.pid: others keep it locked, or replace it all the time: see who has it open (fuser), then try again\n", stderr)
 			info, err := os.Stat(testdaemon.Pidfile)
 			require.NoError(t, err)
 			assert.Equal(t, os.FileMode(0o600), info.Mode(), "nobody else may")

@@ -75,12 +75,11 @@ func bootTicks() int64 {
 // processOf has no start where there is no such process, or it is ending: it releases its
 // locks one after the other then.
 func processOf(pid int) process {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
+	const state, flags, start, exiting = 0, 6, 19, 0x4 // fields 3, 9, 22; PF_EXITING
+	f := testbed.ReadStat(pid)
+	if f == nil {
 		return process{pid, 0}
 	}
-	const state, flags, start, exiting = 0, 6, 19, 0x4 // fields 3, 9, 22 of proc_pid_stat(5); PF_EXITING
-	f := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
 	if n, err := strconv.Atoi(f[flags]); err != nil || n&exiting != 0 || f[state] == "Z" || f[state] == "X" {
 		return process{pid, 0}
 	}
@@ -261,22 +260,17 @@ func (b *bystanders) any() int {
 
 // hit is what proc_pid_status(5) shows of a bystander that was signalled, or "".
 func hit(pid int) string {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	status, err := testbed.ReadStatus(pid, 0)
 	if err != nil {
 		return fmt.Sprintf("%d is dead", pid)
-	}
-	status := map[string]string{}
-	for line := range strings.Lines(string(text)) {
-		name, value, _ := strings.Cut(line, ":")
-		status[name] = strings.TrimSpace(value)
 	}
 	const none = "0000000000000000"
 	blocked, _ := strconv.ParseUint(status["SigBlk"], 16, 64)
 	switch {
 	case status["Name"] != "sleep" && status["Name"] != "sh" || blocked&(1<<(syscall.SIGTERM-1)) == 0:
-		return fmt.Sprintf("the harness: %d is no bystander any more: %s", pid, text)
+		return fmt.Sprintf("the harness: %d is no bystander any more: %v", pid, status)
 	case status["SigPnd"] != none || status["ShdPnd"] != none || strings.ContainsAny(status["State"][:1], "TtZX"):
-		return string(text)
+		return fmt.Sprint(status)
 	}
 	return ""
 }

@@ -57,10 +57,9 @@ var whatVerbsSay = regexp.MustCompile(`^(` + killed + `\n)?(((svc|service): (` +
 	`it was told to stop before it was ready`,
 	`the daemon was dead; removed its pidfile PIDFILE`,
 	`PIDFILE is locked, but names no process: it is starting, or another program's`,
-	`pidfile PIDFILE: it is replaced all the time: see who has it open \(fuser\), then try again`,
 	// We have removed, overwritten, locked, filled or mounted something.
 	`write pidfile PIDFILE: it was removed or replaced since this start locked it, or PrivilegedAction has changed the root directory`,
-	`pidfile PIDFILE: others keep it locked, or replace it all the time: see who has it open \(fuser\), then start again`,
+	`pidfile PIDFILE: others keep it locked, or replace it all the time: see who has it open \(fuser\), then try again`,
 	`PIDFILE names process \d+, but process \d+ holds LOCKFILE: look which of them is the daemon, and end it by hand`,
 	`PIDFILE is locked, but not by process \d+ here, which it names: a daemon of another container holds it, .*`,
 	`PIDFILE is locked and names process \d+, but nobody holds the record lock of LOCKFILE: .*`, // not Linux
@@ -465,19 +464,20 @@ func (a *actor) overwrite(*testing.T) bool {
 		return false
 	}
 	defer f.Close()
-	a.writes(f)
-	_ = f.Truncate(0)
-	_, err = f.WriteString(strconv.Itoa(pid))
-	a.verb([]string{"stop", "reload", "restart", "status", "start"}[a.random.IntN(5)])
-	a.s.remove(true, false)
-	return err == nil
+	return a.mislead(f, pid)
 }
 
-// writes is called before we write to the pidfile: what it says is then no matter of the daemon's.
-func (a *actor) writes(f *os.File) {
+// mislead has a verb find that pid in the pidfile f, then removes the pidfile. What the file says
+// is from now on no matter of the daemon's.
+func (a *actor) mislead(f *os.File, pid int) bool {
 	var st unix.Stat_t
 	_ = unix.Fstat(int(f.Fd()), &st)
 	a.s.overwritten.Store(fmt.Sprintf("%s:%d", a.s.device, st.Ino), true)
+	_ = f.Truncate(0)
+	_, err := f.WriteString(strconv.Itoa(pid))
+	a.verb([]string{"stop", "reload", "restart", "status", "start"}[a.random.IntN(5)])
+	a.s.remove(true, false)
+	return err == nil
 }
 
 // lockShared has a verb find a pidfile that a bystander, which it names, has locked.
@@ -491,12 +491,7 @@ func (a *actor) lockShared(*testing.T) bool {
 		return false
 	}
 	pid, _ := a.bystanders.add(0, f, a.record)
-	a.writes(f)
-	_ = f.Truncate(0)
-	_, err = f.WriteString(strconv.Itoa(pid))
-	a.verb([]string{"stop", "reload", "restart", "status", "start"}[a.random.IntN(5)])
-	a.s.remove(true, false)
-	return err == nil
+	return a.mislead(f, pid)
 }
 
 func (a *actor) remount(flags uintptr, data string) bool {
