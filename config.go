@@ -105,7 +105,7 @@ type Config[T any] struct {
 	// StartTimeout is the longest time that a start may take, PrivilegedAction and, with
 	// ReadyByAction, the action up to Ready included. After that time the start fails and
 	// says how far it had come, and the process ends, also that of Run. If it has not ended
-	// half a second later, the launcher kills it. With package forkfirst the time
+	// two seconds later, the launcher kills it. With package forkfirst the time
 	// counts from the call. 0: no limit. Negative is an error of New.
 	StartTimeout time.Duration
 

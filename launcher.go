@@ -254,7 +254,7 @@ func died(pid int, stage string) string {
 
 // killDelay is what a daemon has after its time limit to end itself, and to remove its
 // pidfile.
-const killDelay = 500 * time.Millisecond
+const killDelay = 2 * time.Second
 
 // tooLate says how far a daemon came within its time limit.
 func tooLate(pid int, limit time.Duration, stage string) string {
