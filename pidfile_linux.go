@@ -78,7 +78,7 @@ func holdsPidfile(pid int, file *os.File) error {
 	entries, err := os.ReadDir(dir)
 	for _, e := range entries {
 		var info []byte
-		if info, err = os.ReadFile(dir + e.Name()); err == nil {
+		if info, err = readProc(dir + e.Name()); err == nil {
 			if taker, _ := findLock(info, "FLOCK", "WRITE", name); taker != "" {
 				return nil
 			}
@@ -109,7 +109,7 @@ func kernelName(file *os.File) (string, error) {
 	if err := set(syscall.F_RDLCK); err != nil {
 		return "", err
 	}
-	info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", file.Fd()))
+	info, err := readProc(fmt.Sprintf("/proc/self/fdinfo/%d", file.Fd()))
 	if err = errors.Join(err, set(syscall.F_UNLCK)); err != nil {
 		return "", fmt.Errorf("cannot see who holds %s: %w", file.Name(), err)
 	}
@@ -124,7 +124,7 @@ func kernelName(file *os.File) (string, error) {
 // path, for who may not open it: of the record lock on the companion, else of
 // the lock on the pidfile. 0 is none.
 func lockHolder(path string) (int, error) {
-	text, err := os.ReadFile("/proc/locks")
+	text, err := readProc("/proc/locks")
 	if err != nil {
 		return 0, err
 	}

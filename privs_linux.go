@@ -113,7 +113,7 @@ func setNoNewPrivs() error {
 		return os.NewSyscallError("prctl PR_SET_NO_NEW_PRIVS", e)
 	}
 	if set, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err == nil && set == 1 && // so look at all
-		everyThread(func(s map[string]string) error { return want(s, "NoNewPrivs", "1") }) == nil {
+		everyThread(func(s threadStatus) error { return s.want("NoNewPrivs", "1") }) == nil {
 		return nil // set before the program started: no need of the filter
 	}
 	runtime.LockOSThread() // prctl and seccomp must be one thread's
@@ -165,9 +165,27 @@ func withNoNewPrivs(f func() error) error {
 	return <-done
 }
 
-// everyThread shows check the /proc/PID/status of each thread. Without /proc
-// the error is fs.ErrNotExist.
-func everyThread(check func(status map[string]string) error) error {
+// threadStatus is the text of a /proc/PID/status.
+type threadStatus string
+
+// get returns a line's value, its fields with one space between them.
+func (s threadStatus) get(key string) (value string, there bool) {
+	_, rest, there := strings.Cut(string(s), "\n"+key+":")
+	value, _, _ = strings.Cut(rest, "\n")
+	return strings.Join(strings.Fields(value), " "), there
+}
+
+// want compares a line.
+func (s threadStatus) want(key, value string) error {
+	if got, there := s.get(key); !there || got != value {
+		return fmt.Errorf("%s is %q, not %q", key, got, value)
+	}
+	return nil
+}
+
+// everyThread shows check the status of each thread. Without /proc the error is
+// fs.ErrNotExist.
+func everyThread(check func(threadStatus) error) error {
 	const dir = "/proc/self/task/"
 	threads, err := os.ReadDir(dir)
 	if err != nil {
@@ -175,20 +193,14 @@ func everyThread(check func(status map[string]string) error) error {
 	}
 	seen := 0
 	for _, thread := range threads {
-		text, err := os.ReadFile(dir + thread.Name() + "/status")
+		text, err := readProc(dir + thread.Name() + "/status")
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 			continue // it has ended
 		}
+		if err == nil {
+			err = check(threadStatus(text))
+		}
 		if err != nil {
-			return err
-		}
-		status := map[string]string{}
-		for line := range strings.Lines(string(text)) {
-			if key, value, ok := strings.Cut(line, ":"); ok {
-				status[key] = strings.Join(strings.Fields(value), " ")
-			}
-		}
-		if err := check(status); err != nil {
 			return fmt.Errorf("thread %s: %w", thread.Name(), err)
 		}
 		seen++
@@ -199,64 +211,57 @@ func everyThread(check func(status map[string]string) error) error {
 	return nil
 }
 
-// want compares a line of a thread's status.
-func want(status map[string]string, key, value string) error {
-	if got, ok := status[key]; ok && got == value {
-		return nil
-	}
-	return fmt.Errorf("%s is %q, not %q", key, status[key], value)
-}
-
-// prove reads back who every thread is. Without /proc, only the calling
+// verify reads back who every thread is. Without /proc, only the calling
 // thread can be asked; the calls above have changed all or failed.
 func (a *account) verify(noNewPrivs bool) error {
-	err := everyThread(func(status map[string]string) error { return a.verifyStatus(status, noNewPrivs) })
+	err := everyThread(func(s threadStatus) error { return a.verifyStatus(s, noNewPrivs) })
 	if errors.Is(err, fs.ErrNotExist) {
 		return a.verifySelf(noNewPrivs)
 	}
 	return err
 }
 
-func (a *account) verifyStatus(status map[string]string, noNewPrivs bool) error {
+func (a *account) verifyStatus(s threadStatus, noNewPrivs bool) error {
 	four := func(id int) string { return strings.TrimSuffix(strings.Repeat(strconv.Itoa(id)+" ", 4), " ") }
-	if err := want(status, "Uid", four(a.uid)); err != nil {
+	if err := s.want("Uid", four(a.uid)); err != nil {
 		return err
 	}
-	if err := want(status, "Gid", four(a.gid)); err != nil {
+	if err := s.want("Gid", four(a.gid)); err != nil {
 		return err
 	}
+	listed, there := s.get("Groups")
 	var groups []int
-	for _, f := range strings.Fields(status["Groups"]) {
+	for _, f := range strings.Fields(listed) {
 		g, err := strconv.Atoi(f)
 		if err != nil {
 			return err
 		}
 		groups = append(groups, g)
 	}
-	if _, there := status["Groups"]; !there || !a.sameGroups(groups) {
+	if !there || !a.sameGroups(groups) {
 		return fmt.Errorf("groups are %v, not %v", groups, a.groups)
 	}
 	if a.uid == 0 {
 		return nil
 	}
 	none := []string{"CapPrm", "CapEff"}
-	if _, there := status["CapAmb"]; there { // Linux 4.3
+	if _, there := s.get("CapAmb"); there { // Linux 4.3
 		none = append(none, "CapAmb")
 	}
-	if _, there := status["NoNewPrivs"]; noNewPrivs && !there {
+	if _, there := s.get("NoNewPrivs"); noNewPrivs && !there {
 		// Linux before 4.10, and gVisor: this thread can be asked. setNoNewPrivs has set all or failed.
 		if set, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err != nil || set != 1 {
 			return fmt.Errorf("no_new_privs is %d (%v), not 1", set, err)
 		}
 	} else if noNewPrivs {
-		if err := want(status, "NoNewPrivs", "1"); err != nil {
+		if err := s.want("NoNewPrivs", "1"); err != nil {
 			return err
 		}
 	} else {
 		none = append(none, "CapInh") // without effect under no_new_privs
 	}
 	for _, key := range none {
-		if err := want(status, key, "0000000000000000"); err != nil {
+		if err := s.want(key, "0000000000000000"); err != nil {
 			return err
 		}
 	}
