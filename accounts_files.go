@@ -26,7 +26,8 @@ import (
 
 // GetentPaths is where the lookup without libc finds getent(1), which it asks
 // for accounts that are not in /etc/passwd and /etc/group: those of LDAP, sssd,
-// systemd and the like. The first path that exists is run, as root where the
+// systemd and the like. It asks nobody where nsswitch.conf(5) names nothing but files.
+// The first path that exists is run, as root where the
 // program is root, without a shell and with an empty environment. One that takes
 // 30 seconds is killed: the lookup has failed. nil reads the files alone. Set it once,
 // before the first lookup and the first goroutine: lookups read it without a lock.
@@ -37,6 +38,9 @@ var GetentPaths = []string{"/usr/bin/getent", "/bin/getent"}
 
 // getentTimeout is how long getent may take: sssd and LDAP give up sooner.
 var getentTimeout = 30 * time.Second
+
+// nsswitchFile names the sources of accounts.
+var nsswitchFile = "/etc/nsswitch.conf"
 
 const passwdFile, groupFile = "/etc/passwd", "/etc/group"
 
@@ -225,9 +229,34 @@ func parseInitgroups(line, name string) []int {
 	return groups
 }
 
-// getent asks the name services for one key. Nothing found, or no getent on
-// this system, is no output and no error.
+// onlyFiles is true if nsswitch.conf(5) names no source but the files for the database.
+func onlyFiles(database string) bool {
+	services, err := nameServices(database)
+	if database == "initgroups" && err == nil && services == nil {
+		services, err = nameServices("group")
+	}
+	return err == nil && services != nil && !slices.ContainsFunc(services, func(s string) bool { return s != "files" })
+}
+
+// nameServices are all words behind the database's name in nsswitch.conf(5), of every such
+// line: versions of glibc differ in which one counts.
+func nameServices(database string) (services []string, err error) {
+	err = eachLine(nsswitchFile, database, func(line string) bool {
+		line, _, _ = strings.Cut(line, "#")
+		if name, rest, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == database {
+			services = append(services, strings.Fields(rest)...)
+		}
+		return true
+	})
+	return services, err
+}
+
+// getent asks the name services for one key. Nothing found, no other source than the
+// files, or no getent on this system, is no output and no error.
 func getent(database, key string) ([]byte, error) {
+	if onlyFiles(database) {
+		return nil, nil
+	}
 	if key[0] == '-' || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r == 0x7f }) || strings.TrimSpace(key) != key {
 		return nil, nil
 	}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -151,14 +152,44 @@ func TestIDsThatMeanNoChangeAreUnusable(t *testing.T) {
 	assert.NoError(t, (&account{uid: 0, gid: int((none - 1) / 2), groups: []int{1}}).usable())
 }
 
-// withGetent puts a shell script in the place of getent(1).
+// withGetent puts a shell script in the place of getent(1), and has it asked.
 func withGetent(t *testing.T, script string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "getent")
 	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o755))
-	paths, timeout := GetentPaths, getentTimeout
-	t.Cleanup(func() { GetentPaths, getentTimeout = paths, timeout })
-	GetentPaths = []string{"/nonexistent/getent", path}
+	paths, timeout, nsswitch := GetentPaths, getentTimeout, nsswitchFile
+	t.Cleanup(func() { GetentPaths, getentTimeout, nsswitchFile = paths, timeout, nsswitch })
+	GetentPaths, nsswitchFile = []string{"/nonexistent/getent", path}, "/nonexistent/nsswitch.conf"
+}
+
+func TestGetentIsNotAskedWhereFilesAreTheOnlySource(t *testing.T) {
+	const all = `case $1 in passwd) echo "x1:x:7001:7002::/:" ;; group) echo "x1:x:7002:" ;; initgroups) echo "x1 7003" ;; esac`
+	for _, tt := range []struct {
+		nsswitch string
+		asked    []string // databases
+	}{
+		{"passwd: files\ngroup:\tfiles # and no more\n", nil},
+		{" passwd : files\ngroup: files\ninitgroups: files\n", nil},
+		{"passwd: files\ngroup: files\ninitgroups: files sss\n", []string{"initgroups"}},
+		{"passwd: files systemd\ngroup: files\n", []string{"passwd"}},
+		{"passwd: files\ngroup: files [SUCCESS=merge] systemd\n", []string{"group", "initgroups"}},
+		{"passwd: compat\ngroup: compat\n", []string{"passwd", "group", "initgroups"}},
+		{"passwd: files\ngroup: files\npasswd: files ldap\n", []string{"passwd"}},
+		{"passwd_compat: nis\npasswd: files\ngroup: files\n", nil},
+		{"passwd:\ngroup:\n", []string{"passwd", "group", "initgroups"}},
+		{"hosts: files dns\n", []string{"passwd", "group", "initgroups"}},
+	} {
+		withGetent(t, all)
+		nsswitchFile = filepath.Join(t.TempDir(), "nsswitch.conf")
+		require.NoError(t, os.WriteFile(nsswitchFile, []byte(tt.nsswitch), 0o644))
+		_, err := filesGetpwnam("x1")
+		assert.Equal(t, !slices.Contains(tt.asked, "passwd"), unknown(err), "%q: %v", tt.nsswitch, err)
+		_, err = filesGetgrnam("x1")
+		assert.Equal(t, !slices.Contains(tt.asked, "group"), unknown(err), "%q: %v", tt.nsswitch, err)
+		groups, err := filesGetgrouplist("x1", 7002)
+		require.NoError(t, err)
+		assert.Equal(t, slices.Contains(tt.asked, "initgroups"), slices.Contains(groups, 7003), tt.nsswitch)
+	}
 }
 
 func TestGetentAnswersForNameServices(t *testing.T) {
