@@ -87,9 +87,10 @@ func stageOne(m mark) {
 	}
 	release := cleanSignals() // this thread starts stage 2
 	leaveSessionKeyring()
-	child, err := os.StartProcess(exe, origin.args, &os.ProcAttr{
+	// Not os.StartProcess, which starts another process first, to try pidfds.
+	child, _, err := syscall.StartProcess(exe, origin.args, &syscall.ProcAttr{
 		Env:   append(origin.env, fmt.Sprintf("%s=%d:%d:%d", marker, m.launcher, 3, os.Getpid())),
-		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, os.NewFile(uintptr(m.report), "report")},
+		Files: []uintptr{0, 1, 2, uintptr(m.report)},
 	})
 	release()
 	if err != nil {

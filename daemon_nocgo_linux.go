@@ -61,10 +61,10 @@ func cleanSignals() (release func()) {
 
 // endOf waits for the daemon's end and tells its exit code or the signal. It does not
 // reap it: who adopts the daemon when we end, a supervisor say, wants to know as well.
-func endOf(daemon *os.Process) (code int, signal syscall.Signal, err error) {
+func endOf(daemon int) (code int, signal syscall.Signal, err error) {
 	var info unix.Siginfo
 	for err = unix.EINTR; err == unix.EINTR; {
-		err = unix.Waitid(unix.P_PID, daemon.Pid, &info, unix.WEXITED|unix.WNOWAIT, nil)
+		err = unix.Waitid(unix.P_PID, daemon, &info, unix.WEXITED|unix.WNOWAIT, nil)
 	}
 	if err != nil {
 		return 0, 0, err

@@ -34,8 +34,12 @@ func leaveSessionKeyring() {}
 func cleanSignals() (release func()) { return func() {} }
 
 // endOf waits for the daemon's end and tells its exit code or the signal.
-func endOf(daemon *os.Process) (code int, signal syscall.Signal, err error) {
-	state, err := daemon.Wait()
+func endOf(daemon int) (code int, signal syscall.Signal, err error) {
+	process, err := os.FindProcess(daemon)
+	if err != nil {
+		return 0, 0, err
+	}
+	state, err := process.Wait()
 	if err != nil {
 		return 0, 0, err
 	}
