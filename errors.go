@@ -56,7 +56,14 @@ func ExitCode(err error) int {
 	return exitFailed
 }
 
-var errNoReload = fmt.Errorf("reload: this daemon has nothing to reload: %w", errors.ErrUnsupported)
+const errNoReload unsupportedError = "reload: this daemon has nothing to reload: unsupported operation"
+
+// unsupportedError is a constant: fmt.Errorf would run in every start before main.
+type unsupportedError string
+
+func (e unsupportedError) Error() string { return string(e) }
+
+func (unsupportedError) Unwrap() error { return errors.ErrUnsupported }
 
 // fatalError ends a daemon that respawns.
 type fatalError struct{ error }

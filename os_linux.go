@@ -76,7 +76,7 @@ func readProc(path string) ([]byte, error) {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	defer unix.Close(fd)
-	for text := make([]byte, 0, 8<<10); ; text = slices.Grow(text, 8<<10) {
+	for text := make([]byte, 0, 4<<10); ; text = slices.Grow(text, 4<<10) {
 		n, err := unix.Read(fd, text[len(text):cap(text)])
 		switch {
 		case err == unix.EINTR:
