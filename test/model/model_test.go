@@ -7,6 +7,7 @@
 package model_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,23 +71,24 @@ func TestTheModel(t *testing.T) {
 	if os.Getenv("DAEMONIZE_MODEL") == "" {
 		t.Skip("takes a minute, spin(1) and gcc: DAEMONIZE_MODEL=1 go test -v ./test/model")
 	}
-	const oneStart, twoStarts = "-DSTARTS=1 -DSTOPS=1", "-DSTOPS=0"
+	const none, noSecond, noCompare, noWait, nobody, pidFirst, noErase = 0, 1, 2, 3, 4, 5, 6
 	for _, c := range []struct {
-		macros string
-		wrong  bool
+		starts, stops int
+		mutant        int
+		hostile       int
+		wrong         bool
 	}{
-		{oneStart, false},
-		// Without one step each:
-		{oneStart + " -DNOSECOND", true},         // the second look, after pidfd_open(2)
-		{oneStart + " -DNOCOMPARE", true},        // the compare before unlink(2)
-		{oneStart + " -DNOWAIT", true},           // the wait for the daemon's end
-		{oneStart + " -DNOBODY -DHOSTILE", true}, // the companion's line, which names its daemon
-		{twoStarts + " -DPIDFIRST", true},        // the lock before the pid
-		// Before flock(2)'s way from a shared lock to an exclusive one was minded:
-		{twoStarts + " -DUNMENDED", true},
+		{1, 1, none, 0, false},
+		{1, 1, noSecond, 0, true},
+		{1, 1, noCompare, 0, true},
+		{1, 1, noWait, 0, true},
+		{1, 1, nobody, 1, true},
+		{2, 0, pidFirst, 0, true},
+		{1, 1, noErase, 0, true},
 	} {
-		failed, states := check(t, append(strings.Fields(c.macros), "-DTRIES=0")...)
-		assert.Equal(t, c.wrong, failed, c.macros)
-		t.Logf("counterexample: %-5t states: %-8s %s", failed, states, c.macros)
+		macros := fmt.Sprintf("-DSTARTS=%d -DSTOPS=%d -DMUTANT=%d -DHOSTILE=%d", c.starts, c.stops, c.mutant, c.hostile)
+		failed, states := check(t, strings.Fields(macros+" -DTRIES=0 -DREMOVALS=1 -DFOREIGN=0 -DBEYOND=0")...)
+		assert.Equal(t, c.wrong, failed, macros)
+		t.Logf("counterexample: %-5t states: %-8s %s", failed, states, macros)
 	}
 }

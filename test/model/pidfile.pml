@@ -3,47 +3,30 @@
  *
  * The protocol of NAME.pid and NAME.lock, for spin(1); see docs/proof.md. A step is one system
  * call on what processes share. A comment of a file and a function names the code that makes it.
- *
- * Actors: two starts (launcher and daemon, 1 and 2), two stops (4, 5), one crash by SIGKILL at any
- * step, one removal of either file at any moment, and a bystander (3). The bystander is there from
- * the start with the pid that a stale pidfile names, or gets the pid of a daemon that died.
- * -DHOSTILE: a daemon that is ready has a child keep its descriptors, gives up its locks, and hands
+ * Actors: STARTS starts (launcher and daemon, 1 and 2), STOPS stops (4, 5), one crash by SIGKILL at
+ * any step, REMOVALS removals of either file at any moment, and a bystander (3). The bystander is there
+ * from the start with the pid that a stale pidfile names, or gets the pid of a daemon that died.
+ * HOSTILE: a daemon that is ready has a child keep its descriptors, gives up its locks, and hands
  * the bystander its descriptors, who locks NAME.lock with them.
- * -DFOREIGN: start 2 and stop 5 are in another PID namespace, where numbers are the same.
- *
- * Beyond the promise, and left out unless -DBEYOND: both files are removed under a living daemon
- * (-DREMOVALS=2); with HOSTILE, a bystander that has by chance the very pid that the files name and
- * lets a hostile daemon hand it the descriptors as well.
- *
- * -DUNMENDED is the protocol before this model found two faults in it. Other macros are mutants:
- * NOSECOND, NOCOMPARE, NOWAIT and the rest; TestTheModel says which of them it runs.
- *
+ * FOREIGN: start 2 and stop 5 are in another PID namespace, where numbers are the same.
+ * BEYOND the promise: the bystander has by chance the very pid that the files name, and lets a
+ * hostile daemon hand it the descriptors as well; both files are removed (REMOVALS 2).
+ * MUTANT is a step to leave out, 0 for none. TestTheModel gives all these macros.
  * Left out: those who only look share the flock for a moment, so that any exclusive one may fail;
  * time limits pass at any moment; a retry is made at most TRIES times; a program's own privileged
  * action; kill(2) where there are no pidfds. */
-
-#ifndef REMOVALS
-#define REMOVALS 1
-#endif
-#ifndef TRIES
-#define TRIES 1
-#endif
-#ifndef STARTS
-#define STARTS 2
-#endif
-#ifndef STOPS
-#define STOPS 2
-#endif
+#define NOSECOND  (MUTANT == 1)    /* the second look, after pidfd_open(2) */
+#define NOCOMPARE (MUTANT == 2)    /* the compare before unlink(2) */
+#define NOWAIT    (MUTANT == 3)    /* the wait for the daemon's end */
+#define NOBODY    (MUTANT == 4)    /* the companion's line, which names its daemon */
+#define PIDFIRST  (MUTANT == 5)    /* the lock before the pid */
+#define NOERASE   (MUTANT == 6)    /* the stale pid's end under the shared lock */
 #define N 7                        /* files at one time */
 #define X 3                        /* the bystander */
 #define UNPROVED 8                 /* look: an error that may pass */
 #define ABROAD 9                   /* F_GETLK: pid 0, of another namespace */
 #define BIT(p) (1 << (p))
-#ifdef FOREIGN
-#define NS(p) ((p) == 2 || (p) == 5)
-#else
-#define NS(p) 0
-#endif
+#define NS(p) (FOREIGN && ((p) == 2 || (p) == 5))
 
 byte at[2];                        /* the file that NAME.pid [0], NAME.lock [1] leads to; 0: none */
 byte text[N], ex[N], sh[N], rec[N]; /* of a file: its pid, flock(2) locks, record locks */
@@ -52,7 +35,7 @@ byte num[4];
 bool alive[4], ready[3], held[3], killed[3], term[3], gone[3];
 byte acq[3];                       /* 1: from the locks on, 2: it ends */
 bool evil, given;                  /* daemon 1 is hostile; the bystander has its flock */
-
+#define CHANCE   (BEYOND || !alive[X] || num[X] != text[fl[1]])
 #define HOLDS(d) (acq[d] == 1 && alive[d] && !killed[d] && ex[fp[d]] == d && (rec[fl[d]] & BIT(d)))
 #define UP(d)    (ready[d] && acq[d] == 1 && alive[d] && !killed[d] && !(d == 1 && evil))
 #define SEEN(d)  ((at[0] == fp[d] && ex[fp[d]] == d) || (at[1] == fl[d] && (rec[fl[d]] & BIT(d))))
@@ -77,12 +60,9 @@ inline lookAtCompanion(me, g) {
 	if :: fl[me] == 0 -> g = 0
 	:: else -> getlk(me, fl[me], g);
 		if :: g == 0 :: g == ABROAD -> g = UNPROVED       /* holder.go errOtherNamespace */
-#ifndef NOBODY
 		:: g != 0 && g != ABROAD -> d_step {              /* companion.go readCompanion */
-			if :: text[fl[me]] == 0 -> g = 0 :: text[fl[me]] != 0 && text[fl[me]] != g -> g = UNPROVED :: else fi }
-#else
-		:: else
-#endif
+			if :: NOBODY :: !NOBODY && text[fl[me]] == 0 -> g = 0
+			:: !NOBODY && text[fl[me]] != 0 && text[fl[me]] != g -> g = UNPROVED :: else fi }
 		fi; close(fl[me])
 	fi }
 /* holdsPidfile: the process has the descriptor with the lock */
@@ -106,23 +86,17 @@ proctype daemon(byte me) {
 	byte try, g, old;
 	{ { skip;
 again:	create(0, fp[me]);                                    /* pidfile.go tryAcquire */
-#ifdef PIDFIRST
-	text[fp[me]] = num[me];
-#endif
+	if :: PIDFIRST -> text[fp[me]] = num[me] :: !PIDFIRST fi;
 	if :: atomic { ex[fp[me]] == 0 -> sh[fp[me]] = sh[fp[me]] | BIT(me) } /* pidfile.go (*pidfile).lock */
 	:: ex[fp[me]] -> goto raced fi;
-#ifndef NOERASE
-	if :: text[fp[me]] == 0
+	if :: text[fp[me]] == 0 || NOERASE
 	:: else -> if :: at[0] == fp[me] :: else -> goto raced fi; /* trusted.go (*trustedFile).rewrite */
 		text[fp[me]] = 0
 	fi;
-#endif
 	sh[fp[me]] = sh[fp[me]] & ~BIT(me);                   /* pidfile.go flock: flock(2) lets go first */
 	if :: atomic { ex[fp[me]] == 0 && sh[fp[me]] == 0 -> ex[fp[me]] = me } :: goto raced fi;
 	if :: at[0] == fp[me] :: else -> goto raced fi;       /* trusted.go (*trustedFile).isInPlace */
-#ifndef UNMENDED
-	if :: text[fp[me]] == 0 :: else -> goto raced fi;     /* pidfile.go readPID */
-#endif
+	if :: text[fp[me]] == 0 || NOERASE :: else -> goto raced fi; /* pidfile.go readPID */
 	create(1, fl[me]);                                    /* companion.go lockCompanion */
 	getlk(me, fl[me], g); if :: g -> goto lost :: else fi; /* companion.go (*companion).lock */
 	if :: at[1] == fl[me] :: else -> goto lost fi;        /* trusted.go (*trustedFile).rewrite */
@@ -139,17 +113,12 @@ lost:	skip; d_step { rec[fl[me]] = rec[fl[me]] & ~BIT(me); g = 0 } close(fl[me])
 	if :: at[0] == fp[me] -> unlink(0) :: else fi;        /* pidfile.go (*pidfile).remove */
 raced:	skip; d_step { sh[fp[me]] = sh[fp[me]] & ~BIT(me); if :: ex[fp[me]] == me -> ex[fp[me]] = 0 :: else fi } close(fp[me]);
 	if :: try < TRIES -> try++; goto again :: true fi;    /* pidfile.go acquire */
-end:	skip
-	} unless { !ready[me] && (term[me] || gone[me]) };    /* lifecycle.go (*daemon).abort */
+end:	skip } unless { !ready[me] && (term[me] || gone[me]) };    /* lifecycle.go (*daemon).abort */
 	if :: acq[me] && fl[me] -> acq[me] = 2;               /* lifecycle.go (*daemon).releasePidfile */
 		if :: true ->                                 /* else it dropped the right to */
 			if :: at[1] == fl[me] -> unlink(1) :: else fi; /* companion.go (*companion).remove */
 			rec[fl[me]] = rec[fl[me]] & ~BIT(me);
-#ifndef NOCOMPARE
-			if :: at[0] == fp[me] -> unlink(0) :: else fi /* pidfile.go (*pidfile).remove */
-#else
-			unlink(0)
-#endif
+			if :: at[0] == fp[me] || NOCOMPARE -> unlink(0) :: else fi /* pidfile.go (*pidfile).remove */
 		:: true fi
 	:: else fi
 	} unless { killed[me] };
@@ -163,9 +132,7 @@ end:	skip
 proctype start(byte d) {
 	atomic { num[d] = (NS(d) -> 3 : d); alive[d] = 1; run daemon(d) } /* launcher.go launch */
 	if :: ready[d] -> assert(held[d])                     /* launcher.go await: it returns 0 */
-#ifndef NOEOF
 	:: !alive[d] && !ready[d]
-#endif
 	:: gone[d] = 1 fi                                     /* daemon.go (*starter).watch */
 }
 
@@ -178,15 +145,12 @@ again:	look(me, r, named);                                   /* holder.go tryHol
 	:: else fi;
 	t = WHO(r, me);                                       /* pidfile_linux.go pidfdOpen */
 	if :: t == 0 -> goto retry :: else fi;
-#ifndef NOSECOND
-	look(me, v, named);                                   /* holder.go (*holder).verify */
-	if :: v == r :: else -> goto retry fi;
-#endif
+	if :: NOSECOND :: !NOSECOND -> look(me, v, named);    /* holder.go (*holder).verify */
+		if :: v == r :: else -> goto retry fi
+	fi;
 	if :: atomic { alive[t] -> assert(t != X); term[t] = 1 } /* holder.go (*holder).signal */
 	:: !alive[t] -> goto tidy fi;
-#ifndef NOWAIT
-	if :: !alive[t] :: true -> killed[t] = 1; !alive[t] fi; /* holder.go (*holder).end, pidfile_linux.go pidfdWait */
-#endif
+	if :: NOWAIT || !alive[t] :: !NOWAIT -> killed[t] = 1; !alive[t] fi; /* holder.go (*holder).end, pidfile_linux.go pidfdWait */
 tidy:	if :: at[1] -> create(0, fp[me]) :: else -> fp[me] = at[0] fi; /* holder.go tidy */
 	if :: fp[me] == 0 -> goto zero :: else fi;
 	if :: atomic { ex[fp[me]] == 0 && sh[fp[me]] == 0 -> ex[fp[me]] = me } :: goto zero fi;
@@ -194,11 +158,7 @@ tidy:	if :: at[1] -> create(0, fp[me]) :: else -> fp[me] = at[0] fi; /* holder.g
 	lookAtCompanion(me, v); if :: v -> goto zero :: else fi;
 	fl[me] = at[1];                                       /* trusted.go removeIf */
 	if :: fl[me] -> getlk(me, fl[me], v); if :: v == 0 -> unlink(1) :: else fi; close(fl[me]) :: else fi;
-#ifndef UNMENDED
-#ifndef NOCOMPARE
-	if :: at[0] == fp[me] :: else -> goto zero fi;        /* trusted.go (*trustedFile).isInPlace */
-#endif
-#endif
+	if :: at[0] == fp[me] || NOCOMPARE :: else -> goto zero fi; /* trusted.go (*trustedFile).isInPlace */
 	unlink(0);                                            /* holder.go tidy */
 zero:	if :: fp[me] -> d_step { if :: ex[fp[me]] == me -> ex[fp[me]] = 0 :: else fi } close(fp[me]) :: else fi;
 	assert(!((was & BIT(1)) && HOLDS(1)) && !((was & BIT(2)) && HOLDS(2)) && (t == 0 || !alive[t])); /* it returns 0 */
@@ -216,18 +176,11 @@ end:	do
 	:: removals < REMOVALS && at[1] -> atomic { removals++; unlink(1) }
 	:: atomic { !alive[X] && num[1] && !alive[1] -> num[X] = num[1]; alive[X] = 1 }
 	:: atomic { !alive[X] && num[2] && !alive[2] -> num[X] = num[2]; alive[X] = 1 }
-#ifdef HOSTILE
-#ifdef BEYOND
-#define CHANCE 1
-#else
-#define CHANCE (!alive[X] || num[X] != text[fl[1]])
-#endif
-	:: atomic { ready[1] && acq[1] == 1 && alive[1] && !killed[1] -> evil = 1 }
+	:: atomic { HOSTILE && ready[1] && acq[1] == 1 && alive[1] && !killed[1] -> evil = 1 }
 	:: atomic { evil && ex[fp[1]] == 1 -> ex[fp[1]] = 0 }
 	:: atomic { evil && alive[1] && (rec[fl[1]] & BIT(1)) -> rec[fl[1]] = rec[fl[1]] & ~BIT(1) }
 	:: atomic { evil && alive[X] && CHANCE && !given -> given = 1 }
 	:: atomic { evil && alive[X] && CHANCE && !(rec[fl[1]] & BIT(X)) -> rec[fl[1]] = rec[fl[1]] | BIT(X) }
-#endif
 	od }
 
 active proctype monitor() {        /* what holds at every moment */
