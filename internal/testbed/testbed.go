@@ -64,7 +64,7 @@ func Main(m *testing.M) {
 	systemdStage()
 	clean()
 	// The tests mostly wait. -parallel=N overrides this.
-	_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
+	_ = flag.Set("test.parallel", strconv.Itoa(3*runtime.GOMAXPROCS(0)))
 	os.Exit(m.Run())
 }
 
