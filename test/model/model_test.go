@@ -69,15 +69,16 @@ func check(t *testing.T, macros ...string) (failed bool, states string) {
 // with changed ones.
 func TestTheModel(t *testing.T) {
 	if os.Getenv("DAEMONIZE_MODEL") == "" {
-		t.Skip("takes a minute, spin(1) and gcc: DAEMONIZE_MODEL=1 go test -v ./test/model")
+		t.Skip("takes a minute, spin(1) and gcc: DAEMONIZE_MODEL=1 go test -v ./test/model; DAEMONIZE_MODEL=all takes two, for two starts as well")
 	}
 	const none, noSecond, noCompare, noWait, nobody, pidFirst, noErase = 0, 1, 2, 3, 4, 5, 6
-	for _, c := range []struct {
+	type configuration struct {
 		starts, stops int
 		mutant        int
 		hostile       int
 		wrong         bool
-	}{
+	}
+	cases := []configuration{
 		{1, 1, none, 0, false},
 		{1, 1, noSecond, 0, true},
 		{1, 1, noCompare, 0, true},
@@ -85,7 +86,11 @@ func TestTheModel(t *testing.T) {
 		{1, 1, nobody, 1, true},
 		{2, 0, pidFirst, 0, true},
 		{1, 1, noErase, 0, true},
-	} {
+	}
+	if os.Getenv("DAEMONIZE_MODEL") == "all" {
+		cases = append(cases, configuration{2, 0, none, 0, false})
+	}
+	for _, c := range cases {
 		macros := fmt.Sprintf("-DSTARTS=%d -DSTOPS=%d -DMUTANT=%d -DHOSTILE=%d", c.starts, c.stops, c.mutant, c.hostile)
 		failed, states := check(t, strings.Fields(macros+" -DTRIES=0 -DREMOVALS=1 -DFOREIGN=0 -DBEYOND=0")...)
 		assert.Equal(t, c.wrong, failed, macros)

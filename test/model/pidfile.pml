@@ -12,9 +12,8 @@
  * BEYOND the promise: the bystander has by chance the very pid that the files name, and lets a
  * hostile daemon hand it the descriptors as well; both files are removed (REMOVALS 2).
  * MUTANT is a step to leave out, 0 for none. TestTheModel gives all these macros.
- * Left out: those who only look share the flock for a moment, so that any exclusive one may fail;
- * time limits pass at any moment; a retry is made at most TRIES times; a program's own privileged
- * action; kill(2) where there are no pidfds. */
+ * Left out: who only looks shares the flock for a moment, so any exclusive one may fail; time limits
+ * pass at any moment; more retries than TRIES; the privileged action; kill(2) without pidfds. */
 #define NOSECOND  (MUTANT == 1)    /* the second look, after pidfd_open(2) */
 #define NOCOMPARE (MUTANT == 2)    /* the compare before unlink(2) */
 #define NOWAIT    (MUTANT == 3)    /* the wait for the daemon's end */
@@ -27,7 +26,6 @@
 #define ABROAD 9                   /* F_GETLK: pid 0, of another namespace */
 #define BIT(p) (1 << (p))
 #define NS(p) (FOREIGN && ((p) == 2 || (p) == 5))
-
 byte at[2];                        /* the file that NAME.pid [0], NAME.lock [1] leads to; 0: none */
 byte text[N], ex[N], sh[N], rec[N]; /* of a file: its pid, flock(2) locks, record locks */
 byte fp[6], fl[6];                 /* what a process has open */
@@ -39,6 +37,8 @@ bool evil, given;                  /* daemon 1 is hostile; the bystander has its
 #define HOLDS(d) (acq[d] == 1 && alive[d] && !killed[d] && ex[fp[d]] == d && (rec[fl[d]] & BIT(d)))
 #define UP(d)    (ready[d] && acq[d] == 1 && alive[d] && !killed[d] && !(d == 1 && evil))
 #define SEEN(d)  ((at[0] == fp[d] && ex[fp[d]] == d) || (at[1] == fl[d] && (rec[fl[d]] & BIT(d))))
+/* A daemon that is not ready and that no name leads to is about to end: writePID fails. */
+#define FOUND(d) (HOLDS(d) && (ready[d] || SEEN(d)))
 #define IS(s, p, me) (alive[s] && num[s] == (p) && NS(s) == NS(me))
 #define WHO(p, me) (IS(1, p, me) -> 1 : (IS(2, p, me) -> 2 : (IS(3, p, me) -> 3 : 0)))
 #define PIDOF(s, me) (NS(s) == NS(me) -> num[s] : ABROAD)
@@ -138,7 +138,7 @@ proctype start(byte d) {
 
 proctype stop(byte me) {
 	byte r, v, t, was, try, old, n; bool locked, named;
-	d_step { if :: HOLDS(1) -> was = BIT(1) :: else fi; if :: HOLDS(2) -> was = was | BIT(2) :: else fi }
+	d_step { if :: FOUND(1) -> was = BIT(1) :: else fi; if :: FOUND(2) -> was = was | BIT(2) :: else fi }
 again:	look(me, r, named);                                   /* holder.go tryHolder */
 	if :: r == 0 -> goto tidy
 	:: r && (r == UNPROVED || !named) -> goto retry
@@ -161,7 +161,7 @@ tidy:	if :: at[1] -> create(0, fp[me]) :: else -> fp[me] = at[0] fi; /* holder.g
 	if :: at[0] == fp[me] || NOCOMPARE :: else -> goto zero fi; /* trusted.go (*trustedFile).isInPlace */
 	unlink(0);                                            /* holder.go tidy */
 zero:	if :: fp[me] -> d_step { if :: ex[fp[me]] == me -> ex[fp[me]] = 0 :: else fi } close(fp[me]) :: else fi;
-	assert(!((was & BIT(1)) && HOLDS(1)) && !((was & BIT(2)) && HOLDS(2)) && (t == 0 || !alive[t])); /* it returns 0 */
+	assert(!((was & BIT(1)) && FOUND(1)) && !((was & BIT(2)) && FOUND(2)) && (t == 0 || !alive[t])); /* it returns 0 */
 	goto done;
 retry:	if :: try < TRIES -> try++; t = 0; goto again :: true fi; /* holder.go untilSettled */
 done:	skip; d_step { r = 0; v = 0; t = 0; was = 0; try = 0; named = 0 }
