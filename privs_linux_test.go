@@ -36,6 +36,10 @@ var _ = testbed.Helper("half", func() {
 		a.uid = -1
 		fmt.Println(a.drop(false))
 		return
+	case "regained":
+		testbed.Refuse(0, nil, unix.SYS_SETUID) // it says that it did it
+		fmt.Println(a.drop(false))
+		return
 	case "one thread":
 		for _, call := range []uintptr{unix.SYS_SETRESGID, unix.SYS_SETRESUID} {
 			if _, _, e := unix.RawSyscall(call, 7001, 7001, 7001); e != 0 {
@@ -68,6 +72,7 @@ func TestIncompleteDropIsNoticed(t *testing.T) {
 	}
 	for what, want := range map[string]string{
 		"one thread":   `thread \d+: (Uid is "0 0 0 0", not "7001 7001 7001 7001"|Gid is "7001 7001 7001 7001", not "7002 7002 7002 7002"); gids are 7001 7001 7001, not 7002; `,
+		"regained":     `^daemonize: become uid 7001, gid 7002: not proved, so the process must end: setuid\(0\) brought back what root had`,
 		"minus one":    `^daemonize: become uid -1, .*out of range`,
 		"saved uid":    `thread \d+: Uid is "7001 7001 0 7001", .*; uids are 7001 7001 0, not 7001; .*setuid\(0\) brought`,
 		"saved gid":    `thread \d+: Gid is "7002 7002 0 7002", .*; gids are .*; .*setgid\(0\) brought`,
