@@ -159,9 +159,7 @@ func (s *stressed) look(locks []kernelLock, o *observed, r *record) {
 	}
 	defer f.Close()
 	var st unix.Stat_t
-	b := make([]byte, 32)
-	n, _ := f.Read(b)
-	if n == 0 || unix.Fstat(int(f.Fd()), &st) != nil {
+	if unix.Fstat(int(f.Fd()), &st) != nil {
 		return
 	}
 	held := func(locks []kernelLock) (all []kernelLock) {
@@ -172,8 +170,15 @@ func (s *stressed) look(locks []kernelLock, o *observed, r *record) {
 		}
 		return all
 	}
-	first, second := held(locks), held(kernelLocks())
-	if len(first) != 1 || !slices.Equal(first, second) || !isADaemon(first[0].pid) {
+	// Forked first, the process that restarts has locked a dead daemon's file, to tidy up,
+	// and becomes the daemon itself: only what it holds from then on counts.
+	first := held(locks)
+	if len(first) != 1 || !isADaemon(first[0].pid) || !slices.Equal(first, held(kernelLocks())) {
+		return
+	}
+	b := make([]byte, 32)
+	n, _ := f.Read(b)
+	if n == 0 || !slices.Equal(first, held(kernelLocks())) {
 		return
 	}
 	if _, ours := s.overwritten.Load(first[0].file); !ours {
