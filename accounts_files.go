@@ -26,11 +26,11 @@ import (
 
 // GetentPaths is where the lookup without libc finds getent(1), which it asks
 // for accounts that are not in /etc/passwd and /etc/group: those of LDAP, sssd,
-// systemd and the like. It asks nobody where nsswitch.conf(5) names nothing but files.
-// The first path that exists is run, as root where the
-// program is root, without a shell and with an empty environment. One that takes
-// 30 seconds is killed: the lookup has failed. nil reads the files alone. Set it once,
-// before the first lookup and the first goroutine: lookups read it without a lock.
+// systemd and the like. Where nsswitch.conf(5) names nothing but files, getent(1) is not
+// run. Else the first path that exists is run, as root where the program is root,
+// without a shell and with an empty environment. A getent(1) that takes 30 seconds is
+// killed: the lookup has failed. nil reads the files alone. Set it once, before the first
+// lookup and the first goroutine: lookups read it without a lock.
 //
 // getent cannot tell a name service that is down from a name that it doesn't
 // know, so both are unknown names here. The lookup over libc can.

@@ -56,12 +56,12 @@ func ExitCode(err error) int {
 	return exitFailed
 }
 
-const errNoReload unsupportedError = "reload: this daemon has nothing to reload: unsupported operation"
+const errNoReload unsupportedError = "reload: this daemon has nothing to reload"
 
 // unsupportedError is a constant: fmt.Errorf would run in every start before main.
 type unsupportedError string
 
-func (e unsupportedError) Error() string { return string(e) }
+func (e unsupportedError) Error() string { return string(e) + ": " + errors.ErrUnsupported.Error() }
 
 func (unsupportedError) Unwrap() error { return errors.ErrUnsupported }
 

@@ -118,7 +118,7 @@ func closeOnExec(fds []int) {
 // isLocked is true if this process holds a lock on what fd is open on: see proc(5)
 // on fdinfo.
 func isLocked(fd int) bool {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd))
+	text, _ := readProc(fmt.Sprintf("/proc/self/fdinfo/%d", fd))
 	return bytes.Contains(text, []byte("\nlock:"))
 }
 

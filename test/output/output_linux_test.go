@@ -280,7 +280,7 @@ func TestLongCrashReportHoldsNoStartUp(t *testing.T) {
 		return
 	}
 	text := slowSyslogd(t)
-	const lines = 500 // two seconds and a half of this syslogd
+	const lines = 800 // four seconds of this syslogd
 	require.NoError(t, os.WriteFile("/run/speaker.crash", []byte(strings.Repeat("goroutine 1 [running]:\n", lines)+"the end\n"), 0o600))
 	began := time.Now()
 	testbed.Run(t, 0, speaker("start", "DO=true"))
