@@ -71,27 +71,27 @@ func TestTheModel(t *testing.T) {
 	if os.Getenv("DAEMONIZE_MODEL") == "" {
 		t.Skip("takes a minute, spin(1) and gcc: DAEMONIZE_MODEL=1 go test -v ./test/model; DAEMONIZE_MODEL=all takes two, for two starts as well")
 	}
-	const none, noSecond, noCompare, noWait, nobody, pidFirst, noErase = 0, 1, 2, 3, 4, 5, 6
+	const none = "0"
 	type configuration struct {
 		starts, stops int
-		mutant        int
+		mutant        string // a step that pidfile.pml leaves out
 		hostile       int
 		wrong         bool
 	}
 	cases := []configuration{
 		{1, 1, none, 0, false},
-		{1, 1, noSecond, 0, true},
-		{1, 1, noCompare, 0, true},
-		{1, 1, noWait, 0, true},
-		{1, 1, nobody, 1, true},
-		{2, 0, pidFirst, 0, true},
-		{1, 1, noErase, 0, true},
+		{1, 1, "NOSECOND", 0, true},
+		{1, 1, "NOCOMPARE", 0, true},
+		{1, 1, "NOWAIT", 0, true},
+		{1, 1, "NOBODY", 1, true},
+		{2, 0, "PIDFIRST", 0, true},
+		{1, 1, "NOERASE", 0, true},
 	}
 	if os.Getenv("DAEMONIZE_MODEL") == "all" {
 		cases = append(cases, configuration{2, 0, none, 0, false})
 	}
 	for _, c := range cases {
-		macros := fmt.Sprintf("-DSTARTS=%d -DSTOPS=%d -DMUTANT=%d -DHOSTILE=%d", c.starts, c.stops, c.mutant, c.hostile)
+		macros := fmt.Sprintf("-DSTARTS=%d -DSTOPS=%d -DMUTANT=%s -DHOSTILE=%d", c.starts, c.stops, c.mutant, c.hostile)
 		failed, states := check(t, strings.Fields(macros+" -DTRIES=0 -DREMOVALS=1 -DFOREIGN=0 -DBEYOND=0")...)
 		assert.Equal(t, c.wrong, failed, macros)
 		t.Logf("counterexample: %-5t states: %-8s %s", failed, states, macros)

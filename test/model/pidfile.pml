@@ -14,12 +14,12 @@
  * MUTANT is a step to leave out, 0 for none. TestTheModel gives all these macros.
  * Left out: who only looks shares the flock for a moment, so any exclusive one may fail; time limits
  * pass at any moment; more retries than TRIES; the privileged action; kill(2) without pidfds. */
-#define NOSECOND  (MUTANT == 1)    /* the second look, after pidfd_open(2) */
-#define NOCOMPARE (MUTANT == 2)    /* the compare before unlink(2) */
-#define NOWAIT    (MUTANT == 3)    /* the wait for the daemon's end */
-#define NOBODY    (MUTANT == 4)    /* the companion's line, which names its daemon */
-#define PIDFIRST  (MUTANT == 5)    /* the lock before the pid */
-#define NOERASE   (MUTANT == 6)    /* the stale pid's end under the shared lock */
+#define NOSECOND  1                /* the second look, after pidfd_open(2) */
+#define NOCOMPARE 2                /* the compare before unlink(2) */
+#define NOWAIT    3                /* the wait for the daemon's end */
+#define NOBODY    4                /* the companion's line, which names its daemon */
+#define PIDFIRST  5                /* the lock before the pid */
+#define NOERASE   6                /* the stale pid's end under the shared lock */
 #define N 7                        /* files at one time */
 #define X 3                        /* the bystander */
 #define UNPROVED 8                 /* look: an error that may pass */
@@ -61,8 +61,8 @@ inline lookAtCompanion(me, g) {
 	:: else -> getlk(me, fl[me], g);
 		if :: g == 0 :: g == ABROAD -> g = UNPROVED       /* holder.go errOtherNamespace */
 		:: g != 0 && g != ABROAD -> d_step {              /* companion.go readCompanion */
-			if :: NOBODY :: !NOBODY && text[fl[me]] == 0 -> g = 0
-			:: !NOBODY && text[fl[me]] != 0 && text[fl[me]] != g -> g = UNPROVED :: else fi }
+			if :: MUTANT == NOBODY :: MUTANT != NOBODY && text[fl[me]] == 0 -> g = 0
+			:: MUTANT != NOBODY && text[fl[me]] != 0 && text[fl[me]] != g -> g = UNPROVED :: else fi }
 		fi; close(fl[me])
 	fi }
 /* holdsPidfile: the process has the descriptor with the lock */
@@ -86,17 +86,17 @@ proctype daemon(byte me) {
 	byte try, g, old;
 	{ { skip;
 again:	create(0, fp[me]);                                    /* pidfile.go tryAcquire */
-	if :: PIDFIRST -> text[fp[me]] = num[me] :: !PIDFIRST fi;
+	if :: MUTANT == PIDFIRST -> text[fp[me]] = num[me] :: MUTANT != PIDFIRST fi;
 	if :: atomic { ex[fp[me]] == 0 -> sh[fp[me]] = sh[fp[me]] | BIT(me) } /* pidfile.go (*pidfile).lock */
 	:: ex[fp[me]] -> goto raced fi;
-	if :: text[fp[me]] == 0 || NOERASE
+	if :: text[fp[me]] == 0 || MUTANT == NOERASE
 	:: else -> if :: at[0] == fp[me] :: else -> goto raced fi; /* trusted.go (*trustedFile).rewrite */
 		text[fp[me]] = 0
 	fi;
 	sh[fp[me]] = sh[fp[me]] & ~BIT(me);                   /* pidfile.go flock: flock(2) lets go first */
 	if :: atomic { ex[fp[me]] == 0 && sh[fp[me]] == 0 -> ex[fp[me]] = me } :: goto raced fi;
 	if :: at[0] == fp[me] :: else -> goto raced fi;       /* trusted.go (*trustedFile).isInPlace */
-	if :: text[fp[me]] == 0 || NOERASE :: else -> goto raced fi; /* pidfile.go readPID */
+	if :: text[fp[me]] == 0 || MUTANT == NOERASE :: else -> goto raced fi; /* pidfile.go readPID */
 	create(1, fl[me]);                                    /* companion.go lockCompanion */
 	getlk(me, fl[me], g); if :: g -> goto lost :: else fi; /* companion.go (*companion).lock */
 	if :: at[1] == fl[me] :: else -> goto lost fi;        /* trusted.go (*trustedFile).rewrite */
@@ -118,7 +118,7 @@ end:	skip } unless { !ready[me] && (term[me] || gone[me]) };    /* lifecycle.go 
 		if :: true ->                                 /* else it dropped the right to */
 			if :: at[1] == fl[me] -> unlink(1) :: else fi; /* companion.go (*companion).remove */
 			rec[fl[me]] = rec[fl[me]] & ~BIT(me);
-			if :: at[0] == fp[me] || NOCOMPARE -> unlink(0) :: else fi /* pidfile.go (*pidfile).remove */
+			if :: at[0] == fp[me] || MUTANT == NOCOMPARE -> unlink(0) :: else fi /* pidfile.go (*pidfile).remove */
 		:: true fi
 	:: else fi
 	} unless { killed[me] };
@@ -145,12 +145,12 @@ again:	look(me, r, named);                                   /* holder.go tryHol
 	:: else fi;
 	t = WHO(r, me);                                       /* pidfile_linux.go pidfdOpen */
 	if :: t == 0 -> goto retry :: else fi;
-	if :: NOSECOND :: !NOSECOND -> look(me, v, named);    /* holder.go (*holder).verify */
+	if :: MUTANT == NOSECOND :: MUTANT != NOSECOND -> look(me, v, named);    /* holder.go (*holder).verify */
 		if :: v == r :: else -> goto retry fi
 	fi;
 	if :: atomic { alive[t] -> assert(t != X); term[t] = 1 } /* holder.go (*holder).signal */
 	:: !alive[t] -> goto tidy fi;
-	if :: NOWAIT || !alive[t] :: !NOWAIT -> killed[t] = 1; !alive[t] fi; /* holder.go (*holder).end, pidfile_linux.go pidfdWait */
+	if :: MUTANT == NOWAIT || !alive[t] :: MUTANT != NOWAIT -> killed[t] = 1; !alive[t] fi; /* holder.go (*holder).end, pidfile_linux.go pidfdWait */
 tidy:	if :: at[1] -> create(0, fp[me]) :: else -> fp[me] = at[0] fi; /* holder.go tidy */
 	if :: fp[me] == 0 -> goto zero :: else fi;
 	if :: atomic { ex[fp[me]] == 0 && sh[fp[me]] == 0 -> ex[fp[me]] = me } :: goto zero fi;
@@ -158,7 +158,7 @@ tidy:	if :: at[1] -> create(0, fp[me]) :: else -> fp[me] = at[0] fi; /* holder.g
 	lookAtCompanion(me, v); if :: v -> goto zero :: else fi;
 	fl[me] = at[1];                                       /* trusted.go removeIf */
 	if :: fl[me] -> getlk(me, fl[me], v); if :: v == 0 -> unlink(1) :: else fi; close(fl[me]) :: else fi;
-	if :: at[0] == fp[me] || NOCOMPARE :: else -> goto zero fi; /* trusted.go (*trustedFile).isInPlace */
+	if :: at[0] == fp[me] || MUTANT == NOCOMPARE :: else -> goto zero fi; /* trusted.go (*trustedFile).isInPlace */
 	unlink(0);                                            /* holder.go tidy */
 zero:	if :: fp[me] -> d_step { if :: ex[fp[me]] == me -> ex[fp[me]] = 0 :: else fi } close(fp[me]) :: else fi;
 	assert(!((was & BIT(1)) && FOUND(1)) && !((was & BIT(2)) && FOUND(2)) && (t == 0 || !alive[t])); /* it returns 0 */
