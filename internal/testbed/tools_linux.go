@@ -4,11 +4,11 @@
 package testbed
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -31,7 +31,8 @@ func CC(t testing.TB, source string, flags ...string) string {
 	return program
 }
 
-// Find lists the processes with that argv[0], but for zombies and us.
+// Find lists the processes with that argv[0], but for zombies and us. One that is ending
+// counts, if it is a daemon: that has its name from argv[0].
 func Find(argv0 string) []int {
 	var pids []int
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
@@ -41,7 +42,13 @@ func Find(argv0 string) []int {
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		if i := slices.Index(line, 0); i >= 0 && string(line[:i]) == argv0 && Alive(pid) {
+		name, _, _ := bytes.Cut(line, []byte{0})
+		is := string(name) == argv0
+		if len(line) == 0 { // as it ends, its name and its locks outlive its arguments
+			comm, _ := os.ReadFile(d + "/comm")
+			is = string(comm) == argv0[:min(len(argv0), 15)]+"\n"
+		}
+		if is && Alive(pid) {
 			pids = append(pids, pid)
 		}
 	}
