@@ -137,6 +137,7 @@ func TestExitCodesForOtherCommandLines(t *testing.T) {
 		}
 	}
 	assert.Equal(t, "daemonize: the daemon is not running", ErrNotRunning.Error())
+	assert.ErrorIs(t, errNoReload, errors.ErrUnsupported)
 }
 
 func TestStates(t *testing.T) {
