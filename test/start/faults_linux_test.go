@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -59,13 +60,23 @@ func TestLauncherThatCannotSendDescriptors(t *testing.T) {
 		return
 	}
 	for _, errno := range []unix.Errno{unix.ENOBUFS, unix.ETOOMANYREFS} {
-		c := testbed.Command("failing", strconv.Itoa(int(errno)), strconv.Itoa(unix.SYS_SENDMSG), "service", "start")
+		c := testbed.Command("cannot-send", strconv.Itoa(int(errno)), "service", "start")
 		c.Env = append(c.Env, "AS=root")
 		_, stderr := testbed.Run(t, 1, c)
 		assert.Regexp(t, `^svc: cannot send the daemon \(pid \d+\) its standard descriptors: sendmsg: `+errno.Error()+"\n$", stderr)
 		testdaemon.NothingLeft(t)
 	}
 }
+
+var _ = testbed.Helper("cannot-send", func() {
+	errno := unix.Errno(testbed.Must(strconv.Atoi(os.Args[1])))
+	if runtime.GOARCH == "386" { // by socketcall(2), of which sendmsg is the 16th
+		testbed.Refuse(errno, &testbed.Argument{Index: 0, Mask: 0xffffffff, Value: 16}, 102)
+	} else {
+		testbed.Refuse(errno, nil, unix.SYS_SENDMSG)
+	}
+	testbed.ExecHelper(os.Args[2:])
+})
 
 func TestFileSystemWithoutLocks(t *testing.T) {
 	for _, errno := range []unix.Errno{unix.ENOLCK, unix.EOPNOTSUPP} {

@@ -386,7 +386,11 @@ func TestFileSystemWithoutRecordLocks(t *testing.T) {
 }
 
 var _ = testbed.Helper("no-record-locks", func() {
-	testbed.Refuse(unix.ENOLCK, &testbed.Argument{Index: 1, Mask: 0xffffffff, Value: unix.F_SETLK}, unix.SYS_FCNTL)
+	call := unix.SYS_FCNTL
+	if strconv.IntSize == 32 {
+		call = 221 // fcntl64(2)
+	}
+	testbed.Refuse(unix.ENOLCK, &testbed.Argument{Index: 1, Mask: 0xffffffff, Value: unix.F_SETLK}, call)
 	testbed.ExecHelper(os.Args[1:])
 })
 
