@@ -91,7 +91,7 @@ static void clean_signals(void)
 #ifdef CD_LINUX
 /* NULL without package forkfirst. (Not a weak definition: Go's internal
  * linking takes that for a second one.) */
-extern int cd_forkfirst(void) __attribute__((weak));
+extern int cd_forkfirst(int (*)(int)) __attribute__((weak));
 #endif
 
 static int fork_first(void)
@@ -99,7 +99,7 @@ static int fork_first(void)
 #ifdef CD_LINUX
 	/* cppcheck-suppress knownConditionTrueFalse ; not in every libc */
 	if (cd_forkfirst != NULL && getpid() != 1 && !cd_is_secure() && !cd_has_threads())
-		return cd_forkfirst();
+		return cd_forkfirst(cd_close_from);
 #endif
 	return -1;
 }
@@ -180,8 +180,12 @@ __attribute__((constructor)) static void boot(int argc, char **argv)
 			errno = EBUSY;
 			give_up(m.fd, CD_WITH_THREADS);
 		}
-		if (m.fd >= 0 && m.session == 0)
+		if (m.fd >= 0 && m.session == 0) {
+			/* What the launcher had open: its socket is behind 0 to 2. */
+			if (cd_close_from(m.fd + 1) != 0)
+				give_up(m.fd, CD_IN_CLOSE);
 			cd_stay(m.fd);
+		}
 	} else {
 		m.fd = fork_first();
 	}

@@ -59,7 +59,7 @@ enum {
 	CD_READY = 'r',
 	CD_FAILED = 'e'
 };
-enum { CD_IN_DAEMON = 1, CD_IN_FORK, CD_WITH_THREADS, CD_IN_EXEC = 5 };
+enum { CD_IN_DAEMON = 1, CD_IN_FORK, CD_WITH_THREADS, CD_IN_EXEC = 5, CD_IN_CLOSE };
 
 /* cd_boot_result tells the state above. *fd is the report socket, close on
  * exec, in states CD_DAEMON and CD_FORKED; else it is -1. Called by Go in any
@@ -86,8 +86,9 @@ void cd_exec_again(int launcher, int fd, char **argv);
  * the child has no others but 0 to 2. The parent is the launcher and does not return. -1: nothing has
  * happened, and nothing is left of it; the ordinary way is open. Called by the
  * constructor, in a process without a marker that is not PID 1 and not
- * set-user-ID. It is in forkfirst/forkfirst.c, and NULL without that package. */
-int cd_forkfirst(void);
+ * set-user-ID, with cd_close_from. It is in forkfirst/forkfirst.c, and NULL without that
+ * package. */
+int cd_forkfirst(int (*close_from)(int));
 
 /* cd_close_in_forks has fd closed in children that C code forks: exec closes
  * it by its close-on-exec flag, a bare fork(2) would share our lock, or the
@@ -102,6 +103,10 @@ int cd_close_in_forks(int which, int fd);
 int cd_has_threads(void);
 void cd_leave_session_keyring(void);
 int cd_in_executable(void);
+
+/* cd_close_from closes the descriptors from first on. 0 or -1 with errno. Called by the
+ * constructor, in the process that becomes the daemon. */
+int cd_close_from(int first);
 
 /* cd_stay forks. The child becomes the daemon; the parent waits for the daemon's
  * end and ends as it did, unless the launcher kills it before, because the daemon

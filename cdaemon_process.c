@@ -11,7 +11,9 @@
 
 #include "cdaemon.h"
 
+#include <dirent.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #ifdef __linux__
@@ -51,6 +53,36 @@ void cd_leave_session_keyring(void)
 #ifdef CD_LINUX
 	if (geteuid() == 0)
 		(void)syscall(SYS_keyctl, 1L /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
+#endif
+}
+
+int cd_close_from(int first)
+{
+#if defined(__linux__) || defined(__APPLE__)
+	DIR *d;
+	struct dirent *e;
+	int fd;
+
+#if defined(CD_LINUX) && defined(SYS_close_range)
+	if (syscall(SYS_close_range, first, ~0U, 0) == 0)
+		return 0;
+#endif
+	d = opendir("/dev/fd"); /* Linux before 5.9, or a seccomp filter */
+#ifdef __linux__
+	if (d == NULL)
+		d = opendir("/proc/self/fd");
+#endif
+	if (d == NULL)
+		return -1;
+	while ((e = readdir(d)) != NULL) {
+		fd = (int)strtol(e->d_name, NULL, 10);
+		if (fd >= first && fd != dirfd(d))
+			(void)close(fd);
+	}
+	return closedir(d);
+#else
+	closefrom(first);
+	return 0;
 #endif
 }
 

@@ -314,11 +314,21 @@ func (s *starter) closeReport() {
 // main has opened. A second listen(2) on the same address fails then, and so does a
 // second lock.
 
+// lowDescriptors lists those below 256, but the standard ones. A program with more has
+// thousands, of connections, say: to look at all takes many times as long as a start.
+func lowDescriptors() (fds []int) {
+	for fd := 3; fd < 256; fd++ {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
+			fds = append(fds, fd)
+		}
+	}
+	return fds
+}
+
 // keptFromDaemon names the addresses that this process listens on, and the files that it has
 // locked.
 func keptFromDaemon() (all []string) {
-	fds, _ := ownDescriptors() // without a list there is nothing to say
-	for _, fd := range fds {
+	for _, fd := range lowDescriptors() {
 		if address := listensOn(fd); address != "" {
 			all = append(all, "listening on "+address)
 		}
@@ -333,8 +343,7 @@ func keptFromDaemon() (all []string) {
 // lostListeners names the TCP addresses among those: as long as we listen there, nobody
 // else can, so the daemon does not, although it became ready.
 func lostListeners() (all []string) {
-	fds, _ := ownDescriptors()
-	for _, fd := range fds {
+	for _, fd := range lowDescriptors() {
 		kind, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 		address := listensOn(fd)
 		if strings.Contains(address, ":") && address[0] != '/' && kind == unix.SOCK_STREAM && !sharesPort(fd) {

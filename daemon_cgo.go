@@ -21,7 +21,7 @@ var (
 	_ = [1]int{}[frameBooted-C.CD_BOOTED|frameBootError-C.CD_BOOT_ERROR|frameStage-C.CD_STAGE|
 		frameNotDaemon-C.CD_NOT_DAEMON|frameReady-C.CD_READY|frameFailed-C.CD_FAILED|
 		bootInDaemon-C.CD_IN_DAEMON|bootInFork-C.CD_IN_FORK|bootWithThreads-C.CD_WITH_THREADS|bootInExec-C.CD_IN_EXEC|
-		frameHeader-C.sizeof_struct_cd_frame]
+		bootInClose-C.CD_IN_CLOSE|frameHeader-C.sizeof_struct_cd_frame]
 	_ = map[bool]bool{false: true, marker == C.CD_MARKER: true}
 )
 

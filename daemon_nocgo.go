@@ -87,6 +87,10 @@ func stageOne(m mark) {
 	}
 	release := cleanSignals() // this thread starts stage 2
 	leaveSessionKeyring()
+	closeInherited, err := inheritNothing()
+	if err != nil {
+		stageOneFails(m, bootInClose, err)
+	}
 	// Not os.StartProcess, which starts another process first, to try pidfds.
 	child, _, err := syscall.StartProcess(exe, origin.args, &syscall.ProcAttr{
 		Env:   append(origin.env, fmt.Sprintf("%s=%d:%d:%d", marker, m.launcher, 3, os.Getpid())),
@@ -99,6 +103,7 @@ func stageOne(m mark) {
 	for _, fd := range []int{0, 1, 2, m.report} { // the launcher waits for the end of these
 		unix.Close(fd)
 	}
+	closeInherited()
 	code, signal, err := endOf(child)
 	if err != nil {
 		os.Exit(exitFailed)

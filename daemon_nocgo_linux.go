@@ -8,6 +8,7 @@ package daemonize
 // What the pure-Go stages of a start need of Linux.
 
 import (
+	"math"
 	"os"
 	"runtime"
 	"strings"
@@ -57,6 +58,29 @@ func cleanSignals() (release func()) {
 	}
 	_ = unix.PthreadSigmask(unix.SIG_SETMASK, new(unix.Sigset_t), nil)
 	return runtime.UnlockOSThread
+}
+
+// inheritNothing has exec close what the launcher had open. closeInherited closes it in this
+// process, once the daemon is there.
+func inheritNothing() (closeInherited func(), err error) {
+	if unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) != nil { // Linux before 5.11, or a seccomp filter
+		fds, err := ownDescriptors()
+		if err != nil {
+			return nil, err
+		}
+		for _, fd := range fds {
+			unix.CloseOnExec(fd)
+		}
+	}
+	return func() {
+		fds, _ := ownDescriptors()
+		for _, fd := range fds {
+			var st unix.Stat_t // what epoll(7) and eventfd(2) make has no type: Go's own
+			if unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT != 0 {
+				unix.Close(fd)
+			}
+		}
+	}, nil
 }
 
 // endOf waits for the daemon's end and tells its exit code or the signal. It does not

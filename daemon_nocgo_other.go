@@ -9,6 +9,7 @@ package daemonize
 
 import (
 	"os"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -32,6 +33,27 @@ func leaveSessionKeyring() {}
 // cleanSignals cannot, without libc: what the launcher's parent ignored or
 // blocked stays so.
 func cleanSignals() (release func()) { return func() {} }
+
+// inheritNothing has exec close what the launcher had open, and Go has not.
+// closeInherited closes it in this process, once the daemon is there.
+func inheritNothing() (closeInherited func(), err error) {
+	fds, err := ownDescriptors()
+	if err != nil {
+		return nil, err
+	}
+	fds = slices.DeleteFunc(fds, func(fd int) bool {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		return err != nil || flags&unix.FD_CLOEXEC != 0
+	})
+	for _, fd := range fds {
+		unix.CloseOnExec(fd)
+	}
+	return func() {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	}, nil
+}
 
 // endOf waits for the daemon's end and tells its exit code or the signal.
 func endOf(daemon int) (code int, signal syscall.Signal, err error) {

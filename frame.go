@@ -36,6 +36,7 @@ const (
 	bootWithThreads
 	bootInSetsid
 	bootInExec
+	bootInClose
 )
 
 // frame is one message: eight bytes as in struct cd_frame, then the text.

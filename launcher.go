@@ -71,12 +71,6 @@ func launch(noclose bool, limit time.Duration, watch func(stage string)) (said [
 	if err != nil {
 		return nil, fmt.Errorf("daemonize: start: cannot find this program to run it again: %w", err)
 	}
-	// The daemon must not have what we were started with.
-	restore, err := setCloseOnExec()
-	if err != nil {
-		return nil, fmt.Errorf("daemonize: start: cannot keep our descriptors from the daemon: %w", err)
-	}
-	defer restore()
 	dir := originDir()
 	child, err := os.StartProcess(exe, origin.args, &os.ProcAttr{
 		Dir: dir,
@@ -112,32 +106,6 @@ func execHint(dir string, err error) string {
 }
 
 const processLimit = "the limit of processes is reached (RLIMIT_NPROC, see ulimit -u; or the control group's pids.max)"
-
-// setCloseOnExec marks every descriptor but the standard ones. restore undoes it, for a
-// program that goes on: it may have others to run.
-func setCloseOnExec() (restore func(), err error) {
-	fds, err := ownDescriptors()
-	if err != nil {
-		return nil, err
-	}
-	marked := map[int]unix.Stat_t{}
-	for _, fd := range fds {
-		var st unix.Stat_t
-		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		if err == nil && flags&unix.FD_CLOEXEC == 0 && unix.Fstat(fd, &st) == nil {
-			marked[fd] = st
-		}
-	}
-	closeOnExec(fds)
-	return func() {
-		for fd, st := range marked { // unless its number is another file's by now
-			var now unix.Stat_t
-			if unix.Fstat(fd, &now) == nil && now.Dev == st.Dev && now.Ino == st.Ino {
-				_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
-			}
-		}
-	}, nil
-}
 
 // reportPair makes the two ends: the launcher's, and the one that the copy
 // is to inherit. A socket pair, not a pipe: the daemon can wait on its end
@@ -312,6 +280,8 @@ func bootError(f frame) string {
 		what = "setsid(2)"
 	case bootInExec:
 		what = "execve(2) of this program after daemon(3)"
+	case bootInClose:
+		what = "closing the launcher's descriptors in the daemon (is /proc mounted?)"
 	}
 	if err == unix.EAGAIN {
 		return fmt.Sprintf("%s: %v: %s", what, err, processLimit)

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"reflect"
 	"runtime"
@@ -103,16 +102,6 @@ func ownDescriptors() ([]int, error) {
 		}
 	}
 	return fds, nil
-}
-
-// closeOnExec marks the descriptors, and others that came meanwhile.
-func closeOnExec(fds []int) {
-	if unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) == nil {
-		return
-	}
-	for _, fd := range fds { // Linux before 5.11, or a seccomp filter
-		unix.CloseOnExec(fd)
-	}
 }
 
 // isLocked is true if this process holds a lock on what fd is open on: see proc(5)

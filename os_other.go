@@ -114,13 +114,6 @@ func listedDescriptors(dir string) (fds []int, all bool) {
 	return fds, all
 }
 
-// closeOnExec marks the descriptors.
-func closeOnExec(fds []int) {
-	for _, fd := range fds {
-		unix.CloseOnExec(fd)
-	}
-}
-
 // isLocked: these systems do not tell.
 func isLocked(int) bool { return false }
 

@@ -12,7 +12,6 @@
 #include "../cdaemon.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -22,7 +21,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -50,30 +48,8 @@ static int is_asked(void)
 	       (n - verb == 8 && memcmp(line + verb, "restart", 8) == 0);
 }
 
-/* Closes all descriptors behind those. */
-static int close_others(void)
-{
-	DIR *d;
-	struct dirent *e;
-	int fd;
-
-#ifdef SYS_close_range
-	if (syscall(SYS_close_range, WRITE_END + 1, ~0U, 0) == 0)
-		return 0;
-#endif
-	d = opendir("/proc/self/fd"); /* Linux before 5.9, or a seccomp filter */
-	if (d == NULL)
-		return -1;
-	while ((e = readdir(d)) != NULL) {
-		fd = (int)strtol(e->d_name, NULL, 10);
-		if (fd > WRITE_END && fd != dirfd(d))
-			(void)close(fd);
-	}
-	return closedir(d);
-}
-
 /* Puts them in their places. */
-static int keep_three(int report, const int ends[2])
+static int keep_three(int report, const int ends[2], int (*close_from)(int))
 {
 	int from[3] = { report, ends[0], ends[1] }, i;
 
@@ -83,7 +59,7 @@ static int keep_three(int report, const int ends[2])
 	for (i = 0; i < 3; i++)
 		if (dup3(from[i], REPORT + i, O_CLOEXEC) < 0)
 			return -1;
-	return close_others();
+	return close_from(WRITE_END + 1);
 }
 
 /* -1 at the end, with errno 0, and where read(2) fails. */
@@ -251,7 +227,7 @@ static void launch(int fd, int said)
 	_exit(status != -1 && WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : 1);
 }
 
-int cd_forkfirst(void)
+int cd_forkfirst(int (*close_from)(int))
 {
 	int report[2], said[2], reaps = 0;
 	void (*on_child)(int);
@@ -270,7 +246,7 @@ int cd_forkfirst(void)
 	on_child = signal(SIGCHLD, SIG_DFL);
 	child = fork();
 	if (child == 0) {
-		if (keep_three(report[1], said) != 0)
+		if (keep_three(report[1], said, close_from) != 0)
 			_exit(1);
 		return REPORT;
 	}

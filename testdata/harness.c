@@ -102,7 +102,7 @@ static ssize_t start(struct cd_frame *f, int *state)
 	char marker[64];
 	ssize_t n;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, s) != 0 || pipe(gone) != 0)
+	if (pipe(gone) != 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, s) != 0) /* what is behind the socket is closed */
 		abort();
 	pid_t child = fork();
 	if (child == 0) {
@@ -110,11 +110,13 @@ static ssize_t start(struct cd_frame *f, int *state)
 		close(gone[0]);
 		snprintf(marker, sizeof marker, "%d:%d", (int)getppid(), s[1]);
 		signal(SIGHUP, SIG_IGN);
+		const int inherited = fcntl(s[1], F_DUPFD, s[1]);
 		int became = boots(marker);
 		if (became == CD_DAEMON) {
 			struct sigaction sa;
 			CHECK(boot_fd == s[1]);
 			CHECK(fcntl(boot_fd, F_GETFD) == FD_CLOEXEC);
+			CHECK(fcntl(inherited, F_GETFD) == -1 && errno == EBADF);
 			CHECK(sigaction(SIGHUP, NULL, &sa) == 0 && sa.sa_handler == SIG_DFL);
 			CHECK(leader || getsid(0) != getpid());
 			CHECK(getsid(0) != session);

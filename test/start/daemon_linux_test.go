@@ -13,12 +13,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/madhadron/daemonize"
 	"github.com/madhadron/daemonize/internal/testbed"
+	"github.com/madhadron/daemonize/internal/testdaemon"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -161,6 +163,37 @@ func TestDaemonInheritsNoDescriptor(t *testing.T) {
 			assert.Equal(t, map[int]string{0: "/dev/null", 1: "/dev/null", 2: "/dev/null"}, fds)
 		})
 	}
+}
+
+// TestDescriptorsOfAStart: no process of a start but the launcher has what that was started with,
+// and the launcher's other threads may give it to programs that they run.
+func TestDescriptorsOfAStart(t *testing.T) {
+	if !testbed.IsolateBothWays(t) {
+		return
+	}
+	testbed.Hear(t)
+	const file = "/run/inherited"
+	f := testbed.Must(os.Create(file))
+	defer f.Close()
+	c := testdaemon.Command("start", "DO=privileged hangs")
+	c.ExtraFiles = []*os.File{f, f, f}
+	require.NoError(t, c.Start())
+	testbed.Eventually(t, func() bool { return unix.Access("/run/hangs", unix.F_OK) == nil }, "the privileged action")
+	who := testbed.Find("service")
+	require.GreaterOrEqual(t, len(who), 2, "the launcher, the daemon, and perhaps who waits for it")
+	for _, pid := range who {
+		if pid == c.Process.Pid {
+			info := testbed.Must(os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/3", pid)))
+			assert.Regexp(t, `\nflags:\t0100002\n`, string(info), "no O_CLOEXEC")
+			continue
+		}
+		testbed.Eventually(t, func() bool {
+			return !slices.Contains(slices.Collect(maps.Values(testbed.Look(t, pid).FDs)), file)
+		}, "%d to close %s", pid, file)
+	}
+	require.NoError(t, c.Process.Kill())
+	_ = c.Wait()
+	testbed.None(t, "service")
 }
 
 // parent is a daemon with a child that is no Go program and shows what
