@@ -28,23 +28,34 @@ func BuildSettings() []string {
 	return all
 }
 
-// Build builds a program of this module with the test's tags and returns its path.
-// It skips where there is no go command.
+// Build builds a program of this module as the test is built, and returns its path. It skips
+// where there is no go command. go run keeps what it has linked, go build does not.
 func Build(t testing.TB, pkg string) string {
 	t.Helper()
 	goTool := Package(t, "go", "golang-go")
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o755))
-	program := filepath.Join(dir, filepath.Base(pkg))
-	args := []string{"build", "-o", program}
+	args := []string{"run", "-exec", "cp -t " + dir}
 	for _, s := range BuildSettings() {
-		if strings.HasPrefix(s, "-tags=") {
+		if strings.HasPrefix(s, "-tags=") || strings.HasPrefix(s, "-race=") || strings.HasPrefix(s, "-asan=") {
 			args = append(args, s)
 		}
 	}
 	out, err := exec.Command(goTool, append(args, "github.com/madhadron/daemonize/"+pkg)...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	return program
+	return filepath.Join(dir, filepath.Base(pkg))
+}
+
+// Example builds the program of examples/name. command returns it as a command; argv[0] is name.
+func Example(t testing.TB, name string) (command func(args ...string) *exec.Cmd) {
+	t.Helper()
+	program := Build(t, "examples/"+name)
+	return func(args ...string) *exec.Cmd {
+		c := Program(program, args...)
+		c.Args[0] = name
+		c.Env = append(os.Environ(), raceEnv())
+		return c
+	}
 }
 
 // StatusTold is true where the launcher learns how a daemon that was never ready ended: C does

@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package main
+package examples_test
 
 import (
 	"fmt"
@@ -16,10 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var _ = testbed.Helper("vault", main)
-
-func TestMain(m *testing.M) { testbed.Main(m) }
-
 func TestSealedFileIsThereWhenTheCommandReturns(t *testing.T) {
 	testbed.NeedStatusTold(t)
 	if !testbed.Isolate(t) {
@@ -28,8 +24,9 @@ func TestSealedFileIsThereWhenTheCommandReturns(t *testing.T) {
 	dir := testbed.PrivateDir(t)
 	require.NoError(t, os.WriteFile(dir+"/keys", []byte("user:secret\n"), 0o600))
 	require.NoError(t, os.Mkdir(dir+"/mnt", 0o755))
+	program := testbed.Example(t, "vault")
 	vault := func(password string, args ...string) (int, string) {
-		c := testbed.Command("vault", args...)
+		c := program(args...)
 		c.Dir, c.Stdin = dir, strings.NewReader(password+"\n")
 		return testbed.Finish(t, c)
 	}
@@ -81,12 +78,13 @@ func TestPasswordIsNotSeenOnATerminal(t *testing.T) {
 	dir := testbed.PrivateDir(t)
 	require.NoError(t, os.WriteFile(dir+"/keys", []byte("user:secret\n"), 0o600))
 	require.NoError(t, os.Mkdir(dir+"/mnt", 0o755))
-	seal := testbed.Command("vault", "seal", "keys", "keys.sealed")
+	vault := testbed.Example(t, "vault")
+	seal := vault("seal", "keys", "keys.sealed")
 	seal.Dir, seal.Stdin = dir, strings.NewReader("pass\n")
 	testbed.Run(t, 0, seal)
 
 	terminal := testbed.NewTerminal(t, 80)
-	open := testbed.Command("vault", "open", "keys.sealed", "mnt")
+	open := vault("open", "keys.sealed", "mnt")
 	open.Dir = dir
 	open.Stdin, open.Stdout, open.Stderr = terminal.File, terminal.File, terminal.File
 	require.NoError(t, open.Start())

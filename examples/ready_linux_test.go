@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package main
+package examples_test
 
 import (
 	"io"
@@ -13,24 +13,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var _ = testbed.Helper("shop", main)
-
-func TestMain(m *testing.M) { testbed.Main(m) }
-
 func TestStartEndsWhenTheActionIsReady(t *testing.T) {
 	testbed.NeedRoot(t) // it drops its privileges
 	if !testbed.Isolate(t) {
 		return
 	}
+	program := testbed.Example(t, "ready")
 	shop := func(database, verb string) (int, string) {
-		c := testbed.Command("shop", verb)
+		c := program(verb)
 		c.Env = append(c.Env, "SHOP_DATABASE="+database)
 		return testbed.Finish(t, c)
 	}
 	code, said := shop("/nowhere", "start")
 	assert.Equal(t, 1, code)
 	assert.Contains(t, said, "open /nowhere: no such file or directory")
-	testbed.None(t, "shop")
+	testbed.None(t, "ready")
 
 	code, said = shop("", "start")
 	require.Zero(t, code, said)

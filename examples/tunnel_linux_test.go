@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package main
+package examples_test
 
 import (
 	"bufio"
@@ -42,8 +42,9 @@ func TestTunnelIsUpWhenTheCommandReturns(t *testing.T) {
 	if !testbed.Isolate(t) { // whose end ends the tunnel
 		return
 	}
+	tunnel := testbed.Example(t, "tunnel")
 	target := echoes(t).Addr().String()
-	out, err := testbed.Command("tunnel", "127.0.0.1:7001", target).CombinedOutput()
+	out, err := tunnel("127.0.0.1:7001", target).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	assert.Empty(t, out)
 	c, err := net.Dial("tcp", "127.0.0.1:7001")
@@ -54,7 +55,7 @@ func TestTunnelIsUpWhenTheCommandReturns(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "through the tunnel\n", line)
 
-	second := testbed.Command("tunnel", "127.0.0.1:7001", target)
+	second := tunnel("127.0.0.1:7001", target)
 	out, err = second.CombinedOutput()
 	assert.Error(t, err)
 	assert.Equal(t, 1, second.ProcessState.ExitCode())
@@ -65,8 +66,9 @@ func TestTunnelThatCannotIsAnExitCodeAndAMessage(t *testing.T) {
 	if !testbed.Isolate(t) {
 		return
 	}
+	tunnel := testbed.Example(t, "tunnel")
 	for _, target := range []string{"127.0.0.1:1", "nonsense"} {
-		c := testbed.Command("tunnel", "127.0.0.1:7002", target)
+		c := tunnel("127.0.0.1:7002", target)
 		out, err := c.CombinedOutput()
 		assert.Error(t, err)
 		assert.Equal(t, 1, c.ProcessState.ExitCode())

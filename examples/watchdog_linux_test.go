@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package main
+package examples_test
 
 import (
 	"os/exec"
@@ -17,11 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestMain(m *testing.M) { testbed.Main(m) }
-
 func TestWatchdogEndsWhatHangs(t *testing.T) {
 	if !testbed.Systemd(t, func() map[string]string {
-		unit, err := filepath.Abs("pulse.service")
+		unit, err := filepath.Abs("watchdog/pulse.service")
 		require.NoError(t, err)
 		return map[string]string{
 			"/usr/local/sbin/pulse":             testbed.Build(t, "examples/watchdog"),

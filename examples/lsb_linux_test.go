@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package init_test
+package examples_test
 
 import (
 	"os"
@@ -37,7 +37,7 @@ func TestLSBScript(t *testing.T) {
 		return
 	}
 	program := testbed.Build(t, "examples/stillalive")
-	script := absolute(t, "stillalive.sh")
+	script := absolute(t, "init/stillalive.sh")
 	installed := map[string]string{"/etc/init.d/stillalive": script}
 	service := script
 	if path, err := exec.LookPath("service"); err == nil {
@@ -96,6 +96,6 @@ func TestLSBScript(t *testing.T) {
 // TestScriptsParse is all that is known of the OpenRC script without OpenRC.
 func TestScriptsParse(t *testing.T) {
 	for _, script := range []string{"stillalive.sh", "stillalive.openrc"} {
-		ok(t, "sh -n "+script)
+		ok(t, "sh -n init/"+script)
 	}
 }

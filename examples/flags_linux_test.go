@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package main
+package examples_test
 
 import (
 	"io"
@@ -39,8 +39,9 @@ func TestFlagsBeforeTheVerbAndARelativePath(t *testing.T) {
 	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755)) // the daemon reloads as an unprivileged user
 	require.NoError(t, os.WriteFile(dir+"/greeting", []byte("Hello.\n"), 0o644))
 	address := freeAddress(t)
+	program := testbed.Example(t, "flags")
 	greeter := func(verb string, flags ...string) (int, string) {
-		c := testbed.Command("flags", append(append([]string{"-pidfile-directory", dir}, flags...), verb)...)
+		c := program(append(append([]string{"-pidfile-directory", dir}, flags...), verb)...)
 		c.Dir = dir
 		out, _ := c.CombinedOutput()
 		require.NotNil(t, c.ProcessState)

@@ -3,14 +3,14 @@
 
 //go:build unix && !aix
 
-package main
+// Package examples_test runs the example programs, init scripts and units, each as its user would.
+// It is one package because each test binary is linked anew at every go test.
+package examples_test
 
 import (
 	"testing"
 
 	"github.com/madhadron/daemonize/internal/testbed"
 )
-
-var _ = testbed.Helper("flags", main)
 
 func TestMain(m *testing.M) { testbed.Main(m) }

@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package main
+package examples_test
 
 import (
 	"os"
@@ -14,17 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var _ = testbed.Helper("meter", main)
-
-func TestMain(m *testing.M) { testbed.Main(m) }
-
 func TestRenamedLogIsOpenedAnew(t *testing.T) {
 	if !testbed.Isolate(t) {
 		return
 	}
 	tmp := testbed.PrivateDir(t)
+	program := testbed.Example(t, "logfile")
 	meter := func(verb string) {
-		c := testbed.Command("meter", verb)
+		c := program(verb)
 		c.Env = append(c.Env, "TMPDIR="+tmp)
 		code, said := testbed.Finish(t, c)
 		require.Zero(t, code, "%s: %s", verb, said)

@@ -1,9 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package init_test calls the init scripts and units of this directory for
-// real.
-package init_test
+package examples_test
 
 import (
 	"io"
@@ -19,8 +17,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-func TestMain(m *testing.M) { testbed.Main(m) }
 
 const (
 	pidfile   = "/run/stillalive.pid"
@@ -79,7 +75,7 @@ func TestUnits(t *testing.T) {
 			if !testbed.Systemd(t, func() map[string]string {
 				return map[string]string{
 					"/usr/local/sbin/stillalive":             testbed.Build(t, "examples/stillalive"),
-					"/etc/systemd/system/stillalive.service": absolute(t, unit),
+					"/etc/systemd/system/stillalive.service": absolute(t, "init/"+unit),
 				}
 			}) {
 				return
@@ -151,8 +147,8 @@ func TestSocketActivation(t *testing.T) {
 	if !testbed.Systemd(t, func() map[string]string {
 		return map[string]string{
 			"/usr/local/sbin/httpd":             testbed.Build(t, "examples/httpd"),
-			"/etc/systemd/system/httpd.service": absolute(t, "../httpd/httpd.service"),
-			"/etc/systemd/system/httpd.socket":  absolute(t, "../httpd/httpd.socket"),
+			"/etc/systemd/system/httpd.service": absolute(t, "httpd/httpd.service"),
+			"/etc/systemd/system/httpd.socket":  absolute(t, "httpd/httpd.socket"),
 		}
 	}) {
 		return

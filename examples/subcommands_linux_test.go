@@ -1,7 +1,7 @@
 // Copyright the daemonize authors.
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package main
+package examples_test
 
 import (
 	"testing"
@@ -13,8 +13,9 @@ import (
 
 func TestSubcommands(t *testing.T) {
 	dir := t.TempDir()
+	program := testbed.Example(t, "subcommands")
 	counter := func(verb string) (int, string) {
-		c := testbed.Command("subcommands", verb)
+		c := program(verb)
 		c.Env = append(c.Env, "XDG_RUNTIME_DIR="+dir)
 		out, _ := c.CombinedOutput()
 		require.NotNil(t, c.ProcessState)
