@@ -186,3 +186,14 @@ func TestCrashCause(t *testing.T) {
 	}
 	assert.Equal(t, "panic: a b c d e", oneLine("panic: a\u202eb\u200fc\u2028d\x1be"))
 }
+
+// TestStandardErrorThatCannotBeWaitedFor: a pipe that epoll(7) does not take any more is like a
+// file, which it never takes: to read it would hang the start.
+func TestStandardErrorThatCannotBeWaitedFor(t *testing.T) {
+	file, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	defer file.Close()
+	_, err = newCapture(file)
+	assert.ErrorIs(t, err, os.ErrNoDeadline)
+	assert.ErrorContains(t, err, "max_user_watches")
+}

@@ -60,6 +60,11 @@ func launch(noclose bool, limit time.Duration, watch func(stage string)) (said [
 		return nil, fmt.Errorf("daemonize: start: %w", err)
 	}
 	defer stderr.Close()
+	text, err := newCapture(stderr)
+	if err != nil {
+		theirStderr.Close()
+		return nil, fmt.Errorf("daemonize: start: %w", err)
+	}
 	theirStderr = writeEnd(theirStderr)
 	defer theirStderr.Close()
 	null, err := openNull()
@@ -83,7 +88,7 @@ func launch(noclose bool, limit time.Duration, watch func(stage string)) (said [
 	}
 	theirs.Close()
 	theirStderr.Close()
-	return await(report, stderr, noclose, child, limit, watch)
+	return await(report, text, noclose, child, limit, watch)
 }
 
 // execHint says in brackets why fork(2), chdir(2) to dir or execve(2) perhaps failed.
@@ -119,11 +124,7 @@ func reportPair() (ours, theirs *os.File, err error) {
 }
 
 // await is the launcher's wait for the verdict. A nil error means ready.
-func await(report, stderr *os.File, noclose bool, child *os.Process, limit time.Duration, watch func(stage string)) (said []byte, err error) {
-	text, err := newCapture(stderr)
-	if err != nil {
-		return nil, fmt.Errorf("daemonize: start: %w", err)
-	}
+func await(report *os.File, text *capture, noclose bool, child *os.Process, limit time.Duration, watch func(stage string)) (said []byte, err error) {
 	if limit > 0 {
 		_ = report.SetReadDeadline(time.Now().Add(limit + killDelay))
 	}
@@ -152,7 +153,7 @@ func await(report, stderr *os.File, noclose bool, child *os.Process, limit time.
 				// It waits for this: what it wrote up to here, main has printed
 				// in this process, too.
 				text.divide()
-				if err := sendStdio(report, stderr, noclose); err != nil && !isEnd(err) {
+				if err := sendStdio(report, text.file, noclose); err != nil && !isEnd(err) {
 					failed.Reason = fmt.Sprintf("cannot send the daemon (pid %d) its standard descriptors: %v", failed.PID, err)
 					break
 				}
@@ -308,6 +309,9 @@ type capture struct {
 const captureLimit = 64 << 10
 
 func newCapture(file *os.File) (*capture, error) {
+	if err := file.SetReadDeadline(time.Time{}); err != nil { // its read would wait, with mu held
+		return nil, fmt.Errorf("cannot wait for what the daemon writes (does epoll(7) take no more descriptors? See /proc/sys/fs/epoll/max_user_watches): %w", err)
+	}
 	conn, err := file.SyscallConn()
 	if err != nil {
 		return nil, err

@@ -108,9 +108,11 @@ func FuzzAwait(f *testing.F) {
 		require.NoError(t, err)
 		theirStderr.Close()
 		defer stderr.Close()
+		text, err := newCapture(stderr)
+		require.NoError(t, err)
 		child, err := os.StartProcess("/bin/true", []string{"true"}, &os.ProcAttr{})
 		require.NoError(t, err)
-		_, got := await(ours, stderr, false, child, 0, func(string) {})
+		_, got := await(ours, text, false, child, 0, func(string) {})
 
 		want := false
 		for rest := strings.NewReader(string(sent)); ; {
