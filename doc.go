@@ -65,7 +65,8 @@
 // In both builds the daemon is no session leader. After daemon(3) of glibc or the
 // BSDs alone it would be one, and would get a controlling terminal when it opens a
 // terminal. The daemon has none of the launcher's descriptors but those that noclose
-// keeps. daemon(3) alone would keep all others.
+// keeps. daemon(3) alone would keep all others. In the build with libc, what a preloaded or
+// linked C library has opened before main is closed in the daemon as well.
 //
 // A program linked with -ldflags=-linkmode=internal has no constructors: every
 // start is then an error that says so.

@@ -21,8 +21,6 @@
 //     terminal, and Ctrl-C reaches the launcher alone.
 //   - Code after Service.Start must run once the daemon is ready: here the launcher is
 //     no Go program, and ends with status 0.
-//   - A preloaded or linked C library opens descriptors before main that it
-//     needs later: the daemon has none but 0, 1 and 2.
 //   - The program is built as a shared library.
 //
 // # What is different
