@@ -36,6 +36,7 @@ func greeting(t *testing.T, address string) string {
 
 func TestFlagsBeforeTheVerbAndARelativePath(t *testing.T) {
 	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o755))               // whatever the umask is
 	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755)) // the daemon reloads as an unprivileged user
 	require.NoError(t, os.WriteFile(dir+"/greeting", []byte("Hello.\n"), 0o644))
 	address := freeAddress(t)

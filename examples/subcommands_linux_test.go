@@ -4,6 +4,7 @@
 package examples_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/madhadron/daemonize/internal/testbed"
@@ -13,6 +14,7 @@ import (
 
 func TestSubcommands(t *testing.T) {
 	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o755)) // whatever the umask is
 	program := testbed.Example(t, "subcommands")
 	counter := func(verb string) (int, string) {
 		c := program(verb)
