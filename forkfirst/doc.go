@@ -4,7 +4,10 @@
 // Package forkfirst makes a start cost one boot of the Go runtime, not two.
 // Import it for its effect, in the program's main package:
 //
-//	import _ "github.com/madhadron/daemonize/forkfirst"
+//	import (
+//		"github.com/madhadron/daemonize"
+//		_ "github.com/madhadron/daemonize/forkfirst" // start and restart, alone, mean the daemon
+//	)
 //
 // By this import the program declares that start or restart, as its only argument,
 // starts the daemon. Such a start forks before the Go runtime has threads. The parent is

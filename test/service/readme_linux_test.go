@@ -34,14 +34,15 @@ func TestREADMEsProgramDoesWhatItsSessionShows(t *testing.T) {
 		return
 	}
 	testbed.Package(t, "ps", "procps")
-	dir := t.TempDir()
+	const dir = "/run/program" // always the same: then go run links it once
+	require.NoError(t, os.Mkdir(dir, 0o755))
 	mod := "module docs\n\ngo 1.25.0\n\nrequire (\n\tgithub.com/madhadron/daemonize v0.0.0\n\tgolang.org/x/sys v0.38.0\n)\n\nreplace github.com/madhadron/daemonize => " + testbed.Module() + "\n"
 	sum, err := os.ReadFile(filepath.Join(testbed.Module(), "go.sum"))
 	require.NoError(t, err)
 	for name, text := range map[string]string{"main.go": block(t, "go", 0), "go.mod": mod, "go.sum": string(sum)} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 	}
-	build := testbed.Program("go", "build", "-mod=mod", "-o", "docs", ".")
+	build := testbed.Program("go", "run", "-mod=mod", "-exec", "cp -t "+dir, ".")
 	build.Dir, build.Env = dir, append(os.Environ(), "GOPROXY=off", "GOWORK=off")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)

@@ -156,28 +156,6 @@ int main(int argc, char **argv)
 	return verb(argv[2]);
 }`
 
-const library = `package main
-
-import "C"
-
-import (
-	"context"
-
-	"github.com/madhadron/daemonize"
-)
-
-//export Verb
-func Verb(verb *C.char) C.int {
-	s, err := daemonize.New(func(context.Context, int) error { return nil }, &daemonize.Config[int]{Name: "svc", User: "root"})
-	if err != nil {
-		return 98
-	}
-	return C.int(s.Command([]string{C.GoString(verb)}))
-}
-
-func main() {}
-`
-
 func TestSharedObjectCannotStartAndSaysWhatCan(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a shared object: run without -short")
@@ -189,10 +167,8 @@ func TestSharedObjectCannotStartAndSaysWhatCan(t *testing.T) {
 		return
 	}
 	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "lib.go"), []byte(library), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "host.c"), []byte(host), 0o600))
-	build := exec.Command("go", "build", "-buildmode=c-shared", "-o", filepath.Join(dir, "lib.so"), filepath.Join(dir, "lib.go"))
-	build.Dir = testbed.Module()
+	build := exec.Command("go", "build", "-buildmode=c-shared", "-o", filepath.Join(dir, "lib.so"), "./testdata/cshared")
 	if said, err := build.CombinedOutput(); err != nil {
 		t.Skipf("needs what builds a shared object: %s", said)
 	}

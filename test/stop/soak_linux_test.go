@@ -52,7 +52,7 @@ type use struct{ fds, threads, goroutines, kilobytes int }
 //
 //	DAEMONIZE_SOAK=10m go test -run TestSoak -v -timeout 1h ./test/stop
 func TestSoak(t *testing.T) {
-	length := time.Second
+	length := time.Duration(0) // two lives
 	if text := os.Getenv("DAEMONIZE_SOAK"); text != "" {
 		length = testbed.Must(time.ParseDuration(text))
 	}
@@ -75,10 +75,10 @@ func TestSoak(t *testing.T) {
 		return u
 	}
 	end := time.Now().Add(length)
-	life := max(length/5, 400*time.Millisecond)
+	life := max(length/5, 200*time.Millisecond)
 	lives, reloads := 0, 0
 	var first use
-	for ; time.Now().Before(end); lives++ {
+	for ; lives < 2 || time.Now().Before(end); lives++ {
 		testbed.Run(t, 0, testbed.Command("soaking", "restart"))
 		pid := testbed.One(t, "soaking")
 		for range 20 {
