@@ -46,7 +46,7 @@ const verbLimit = time.Minute
 
 // whatVerbsSay is all that may be heard when others start, stop, kill, remove and overwrite at
 // the same time. Nothing here is a crash, a wrong pid's or unexplained.
-var whatVerbsSay = regexp.MustCompile(`^(` + killed + `\n)?(((svc|service): (` + strings.Join([]string{
+var whatVerbsSay = regexp.MustCompile(`^((` + killed + `|svc: it was told to stop before it was ready)\n)?(((svc|service): (` + strings.Join([]string{
 	`PID file exists\. Process already running\? \(pid \d+ holds PIDFILE\)`,
 	`PID file exists\. Process already running\? \(PIDFILE is locked by a process that is just starting\)`,
 	`Could not find PID file to stop\. Is the process running\?`,
