@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -81,6 +82,21 @@ func inheritNothing() (closeInherited func(), err error) {
 			}
 		}
 	}, nil
+}
+
+// ownDescriptors lists those of this process but the standard ones.
+func ownDescriptors() ([]int, error) {
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return nil, err
+	}
+	var fds []int
+	for _, e := range names {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			fds = append(fds, fd)
+		}
+	}
+	return fds, nil
 }
 
 // endOf waits for the daemon's end and tells its exit code or the signal. It does not

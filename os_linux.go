@@ -89,21 +89,6 @@ func readProc(path string) ([]byte, error) {
 	}
 }
 
-// ownDescriptors lists those of this process but the standard ones.
-func ownDescriptors() ([]int, error) {
-	names, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return nil, err
-	}
-	var fds []int
-	for _, e := range names {
-		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
-			fds = append(fds, fd)
-		}
-	}
-	return fds, nil
-}
-
 // isLocked is true if this process holds a lock on what fd is open on: see proc(5)
 // on fdinfo.
 func isLocked(fd int) bool {
