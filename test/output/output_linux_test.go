@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -253,6 +254,8 @@ func slowSyslogd(t *testing.T) (text func() string) {
 	require.NoError(t, os.Chmod(testbed.DevLog, 0o666))
 	var all testbed.Buffer
 	go func() {
+		runtime.LockOSThread()
+		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, -10) // of this thread: slow, not without a processor
 		for b := make([]byte, 1<<16); ; time.Sleep(5 * time.Millisecond) {
 			if n, err := unix.Read(fd, b); err == nil {
 				fmt.Fprintf(&all, "%s\n", b[:n])
