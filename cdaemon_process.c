@@ -12,6 +12,7 @@
 #include "cdaemon.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -59,27 +60,31 @@ void cd_leave_session_keyring(void)
 int cd_close_from(int first)
 {
 #if defined(__linux__) || defined(__APPLE__)
+#ifdef __linux__
+	static const char list[] = "/proc/self/fd";
+#else
+	static const char list[] = "/dev/fd";
+#endif
 	DIR *d;
 	struct dirent *e;
-	int fd;
+	int fd, failed;
 
 #if defined(CD_LINUX) && defined(SYS_close_range)
 	if (syscall(SYS_close_range, first, ~0U, 0) == 0)
 		return 0;
 #endif
-	d = opendir("/dev/fd"); /* Linux before 5.9, or a seccomp filter */
-#ifdef __linux__
-	if (d == NULL)
-		d = opendir("/proc/self/fd");
-#endif
+	d = opendir(list); /* Linux before 5.9, or a seccomp filter */
 	if (d == NULL)
 		return -1;
-	while ((e = readdir(d)) != NULL) {
+	for (errno = 0; (e = readdir(d)) != NULL; errno = 0) {
 		fd = (int)strtol(e->d_name, NULL, 10);
 		if (fd >= first && fd != dirfd(d))
 			(void)close(fd);
 	}
-	return closedir(d);
+	failed = errno; /* 0: that was all */
+	(void)closedir(d);
+	errno = failed;
+	return failed == 0 ? 0 : -1;
 #else
 	closefrom(first);
 	return 0;

@@ -119,7 +119,7 @@ func stageOne(m mark) {
 func stageOneFails(m mark, in uint8, err error) {
 	errno := syscall.EINVAL
 	errors.As(err, &errno)
-	_ = reportRaw(m.report, frame{kind: frameBootError, code: in, num: int32(errno)})
+	_ = reportRaw(m.report, frame{kind: frameBootError, code: in, num: int32(errno), text: err.Error()})
 	os.Exit(exitFailed)
 }
 

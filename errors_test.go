@@ -138,6 +138,7 @@ func TestExitCodesForOtherCommandLines(t *testing.T) {
 	}
 	assert.Equal(t, "daemonize: the daemon is not running", ErrNotRunning.Error())
 	assert.ErrorIs(t, errNoReload, errors.ErrUnsupported)
+	assert.Contains(t, bootError(frame{code: bootInClose, num: 22, text: "the limit is too high: ulimit -n 5"}), ": the limit is too high: ulimit -n 5")
 }
 
 func TestStates(t *testing.T) {

@@ -21,7 +21,7 @@ import (
 // launcher in forkfirst/forkfirst.c reads them.
 const (
 	frameBooted    = 'b' // num: the daemon's pid; code: 1 if the launcher's child ends as the daemon does
-	frameBootError = 'f' // code: the call, num: errno; there is no daemon
+	frameBootError = 'f' // code: the call, num: errno, text: the error, if not errno's own; there is no daemon
 	frameStage     = 's' // text: how far the start has come; to the launcher in C, what it prints of a death, and code 1 if it is to end with the daemon's status
 	frameNotDaemon = 'o' // to the launcher in C: the process is no daemon, and prints its own errors
 	frameReady     = 'r' // verdict: ready

@@ -8,6 +8,7 @@ package daemonize
 // The launcher: it runs the copy that becomes the daemon and waits for its report.
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -60,13 +61,12 @@ func launch(noclose bool, limit time.Duration, watch func(stage string)) (said [
 		return nil, fmt.Errorf("daemonize: start: %w", err)
 	}
 	defer stderr.Close()
-	text, err := newCapture(stderr)
-	if err != nil {
-		theirStderr.Close()
-		return nil, fmt.Errorf("daemonize: start: %w", err)
-	}
 	theirStderr = writeEnd(theirStderr)
 	defer theirStderr.Close()
+	text, err := newCapture(stderr)
+	if err != nil {
+		return nil, fmt.Errorf("daemonize: start: %w", err)
+	}
 	null, err := openNull()
 	if err != nil {
 		return nil, fmt.Errorf("daemonize: start: %w", err)
@@ -284,10 +284,11 @@ func bootError(f frame) string {
 	case bootInClose:
 		what = "closing the launcher's descriptors in the daemon (is /proc mounted?)"
 	}
+	reason := cmp.Or(f.text, err.Error())
 	if err == unix.EAGAIN {
-		return fmt.Sprintf("%s: %v: %s", what, err, processLimit)
+		reason += ": " + processLimit
 	}
-	return fmt.Sprintf("%s: %v", what, err)
+	return what + ": " + reason
 }
 
 // capture reads the daemon's standard error in a goroutine of its own, and keeps the

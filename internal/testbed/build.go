@@ -28,8 +28,8 @@ func BuildSettings() []string {
 	return all
 }
 
-// Build builds a program of this module as the test is built, and returns its path. It skips
-// where there is no go command. go run keeps what it has linked, go build does not.
+// Build builds a program of this module with the test's tags and sanitizers, and returns its path.
+// It skips where there is no go command. go run keeps what it has linked, go build does not.
 func Build(t testing.TB, pkg string) string {
 	t.Helper()
 	goTool := Package(t, "go", "golang-go")

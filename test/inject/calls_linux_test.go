@@ -98,7 +98,7 @@ type excuse struct {
 var excuses = []excuse{
 	{call: "fcntl", trace: regexp.MustCompile(`F_[GS]ET(FD|FL).*INJECTED`),
 		why: "fcntl(2) of flags fails by EBADF alone; Go ends a process that cannot look at 0, 1 or 2"},
-	{call: "read", action: "EIO", trace: regexp.MustCompile(`read\(\d+, 0x\w+, 8\) += -1 EIO.*INJECTED`),
+	{call: "read", action: "EIO", trace: regexp.MustCompile(`read\(\d+<pipe:\[\d+\]>, 0x\w+, 8\) += -1 EIO.*INJECTED`),
 		why: "read(2) of a pipe has no EIO; Go reads its new process's errno from one, then waits for its end"},
 	{call: "pidfd_send_signal", action: "ESRCH",
 		why: "the kernel says of a pidfd that its process has ended: there is nobody else to ask"},

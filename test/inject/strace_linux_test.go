@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -131,7 +132,7 @@ const (
 // is there still.
 func traced(dir, verb string, r role, filter []string) (s *started, detach func(), err error) {
 	detach = func() {}
-	args := append([]string{"-qq", "-o", filepath.Join(dir, traceFile), "-s", "100"}, filter...)
+	args := append([]string{"-qq", "-y", "-o", filepath.Join(dir, traceFile), "-s", "100"}, filter...)
 	follow := func() []string { return append([]string{"-f"}, args...) }
 	switch {
 	case r.running:
@@ -216,13 +217,8 @@ func tracerOf(pid int) int {
 
 // attach has strace attach to the process and its threads.
 func attach(dir string, pid int, args []string) (detach func(), err error) {
-	args = append([]string{"-p", strconv.Itoa(pid)}, args...)
-	c := exec.Command(stracePath, args...)
-	for i, a := range c.Args {
-		if a == "-qq" {
-			c.Args[i] = "-y" // without -q it says when it has attached
-		}
-	}
+	loud := slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == "-qq" }) // it says when it has attached
+	c := exec.Command(stracePath, append([]string{"-p", strconv.Itoa(pid)}, loud...)...)
 	c.Env = append(os.Environ(), envDir+"="+dir)
 	c.Stdout, c.Stderr = create(dir, "strace.out"), create(dir, attachedFile)
 	s, err := start(dir, c)

@@ -75,7 +75,7 @@ func TestSoak(t *testing.T) {
 		return u
 	}
 	end := time.Now().Add(length)
-	life := max(length/5, 200*time.Millisecond)
+	life := max(length/5, 400*time.Millisecond)
 	lives, reloads := 0, 0
 	var first use
 	for ; lives < 2 || time.Now().Before(end); lives++ {

@@ -46,7 +46,7 @@ const verbLimit = time.Minute
 
 // whatVerbsSay is all that may be heard when others start, stop, kill, remove and overwrite at
 // the same time. Nothing here is a crash, a wrong pid's or unexplained.
-var whatVerbsSay = regexp.MustCompile(`^((` + killed + `|svc: it was told to stop before it was ready)\n)?(((svc|service): (` + strings.Join([]string{
+var whatVerbsSay = regexp.MustCompile(`^(` + killed + `\n)?(((svc|service): (` + strings.Join([]string{
 	`PID file exists\. Process already running\? \(pid \d+ holds PIDFILE\)`,
 	`PID file exists\. Process already running\? \(PIDFILE is locked by a process that is just starting\)`,
 	`Could not find PID file to stop\. Is the process running\?`,
@@ -54,7 +54,7 @@ var whatVerbsSay = regexp.MustCompile(`^((` + killed + `|svc: it was told to sto
 	`the daemon \(pid \d+\) ended before it reached the call that makes it one: main returned, exited or panicked first(: signal: killed)?`,
 	`.*lookup failed: \S*getent .*: signal: killed`, // a child that is not yet
 	`the copy of this program that was to become the daemon ended before it could: .*`,
-	`it was told to stop before it was ready`,
+	`it was told to stop before it was ready(\nsvc: the daemon \(pid \d+\) died before it was ready, (after|before|while) it .*: signal: killed)?`, // forked first
 	`the daemon was dead; removed its pidfile PIDFILE`,
 	`PIDFILE is locked, but names no process: it is starting, or another program's`,
 	// We have removed, overwritten, locked, filled or mounted something.
