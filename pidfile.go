@@ -41,9 +41,14 @@ type pidfile struct {
 	companion    *companion
 }
 
-// acquireTimeout is how long a start waits for those who have the lock for
-// moments: those who look, who remove a stale file, and who start as well.
+// acquireTimeout is how long a start waits where the lock is exclusive and no daemon
+// is to be seen that holds it: one that is ending, or not that far yet.
 const acquireTimeout = 100 * time.Millisecond
+
+// raceTimeout is how long a start tries on while others have the lock for moments:
+// those who look, who remove a stale file, and who start as well. Of a hundred starts
+// on a busy machine each may lose the processor within its moment.
+const raceTimeout = 5 * time.Second
 
 // lockTimeout is how long a process that is ending or tidying up may have the
 // lock: moments, but on a busy machine they are long.
@@ -55,17 +60,23 @@ func acquire(path string) (*pidfile, error) {
 	if err := checkDirectory(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	for began := time.Now(); ; time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) {
+	began := time.Now()
+	for pause := 2 * time.Millisecond; ; pause = min(2*pause, acquireTimeout) {
 		p, err := tryAcquire(path)
 		wait := time.Duration(0)
-		if isTransient(err) {
-			wait = acquireTimeout + lockTimeout
-		} else if running := (*RunningError)(nil); errors.As(err, &running) && running.PID == 0 {
+		running := (*RunningError)(nil)
+		switch {
+		case errors.Is(err, errRaced):
+			wait = raceTimeout
+		case isTransient(err):
+			wait = lockTimeout
+		case errors.As(err, &running) && running.PID == 0:
 			wait = acquireTimeout
 		}
 		if err == nil || time.Since(began) >= wait {
 			return p, explainRaced(path, err)
 		}
+		time.Sleep(rand.N(pause)) // the more there are, the rarer they must try
 	}
 }
 

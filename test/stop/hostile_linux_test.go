@@ -21,6 +21,25 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestStartWaitsForThoseWhoLook: nobody who has the lock for moments, however long they
+// are on a busy machine, keeps a daemon from its start.
+func TestStartWaitsForThoseWhoLook(t *testing.T) {
+	if !testbed.IsolateRoot(t) {
+		return
+	}
+	flock := testbed.Package(t, "flock", "util-linux")
+	c := exec.Command(flock, "-s", "-n", testdaemon.Pidfile, "sh", "-c", "echo locked; sleep 2")
+	out, err := c.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, c.Start())
+	_, err = out.Read(make([]byte, 7))
+	require.NoError(t, err)
+	testbed.Run(t, 0, testdaemon.Command("start"))
+	require.NoError(t, c.Wait())
+	testbed.HeldBy(t, testdaemon.Pidfile, testbed.One(t, "service"))
+	testbed.Run(t, 0, testdaemon.Command("stop"))
+}
+
 // TestPidfileThatOthersMayLockIsMadePrivate: who may read a file may lock it.
 func TestPidfileThatOthersMayLockIsMadePrivate(t *testing.T) {
 	testbed.NeedLinuxBuild(t, "/proc/PID/fd")
