@@ -10,7 +10,6 @@ package daemonize
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +19,6 @@ import (
 	"net/rpc"
 	"os"
 	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
@@ -139,38 +137,6 @@ func TestExitCodesForOtherCommandLines(t *testing.T) {
 	assert.Equal(t, "daemonize: the daemon is not running", ErrNotRunning.Error())
 	assert.ErrorIs(t, errNoReload, errors.ErrUnsupported)
 	assert.Contains(t, bootError(frame{code: bootInClose, num: 22, text: "the limit is too high: ulimit -n 5"}), ": the limit is too high: ulimit -n 5")
-}
-
-func TestStates(t *testing.T) {
-	var zero Status
-	assert.Equal(t, Unknown, zero.State, "the zero value claims nothing")
-	for state, name := range map[State]string{Unknown: "unknown", Running: "running", Dead: "dead", Stopped: "stopped"} {
-		b, err := json.Marshal(Status{State: state, PID: 4})
-		require.NoError(t, err)
-		assert.JSONEq(t, `{"state":"`+name+`","pid":4}`, string(b))
-		var back Status
-		require.NoError(t, json.Unmarshal(b, &back))
-		assert.Equal(t, Status{State: state, PID: 4}, back)
-	}
-	var s State
-	assert.ErrorContains(t, s.UnmarshalText([]byte("alive")), `"alive" is no state`)
-	for state, code := range map[State]int{Running: 0, Dead: 1, Stopped: 3, Unknown: 4, -1: 4, 99: 4} {
-		assert.Equal(t, code, state.ExitCode())
-	}
-	assert.Equal(t, "in an unknown state", State(99).String())
-}
-
-func TestNamesThatSyslogDaemonsCut(t *testing.T) {
-	nop := func(context.Context, int) error { return nil }
-	for _, name := range []string{"my agent", "a:b", "web[1]", "a]", "naïve", "tab\t", "a/b", "\x7f", "\xff", " a", ".", ".."} {
-		_, err := New(nop, &Config[int]{Name: name})
-		assert.ErrorContains(t, err, "set Name to 1 to 200 printable ASCII characters", "%q", name)
-		assert.Equal(t, 6, ExitCode(err))
-	}
-	for _, name := range []string{"plain", "with-dash", "dot.ted", "under_score", "tunnel@eu", "50%done", "a+b", strings.Repeat("n", 200)} {
-		_, err := New(nop, &Config[int]{Name: name})
-		assert.NoError(t, err, "%q", name)
-	}
 }
 
 func TestCrashCause(t *testing.T) {
