@@ -20,54 +20,59 @@ import (
 const onMac = runtime.GOOS == "darwin"
 
 func sysGetpwnam(name string) (*Passwd, error) {
-	if !onMac {
-		return filesGetpwnam(name)
+	if onMac {
+		return directoryPasswd(user.Lookup(name))
 	}
-	u, err := user.Lookup(name)
-	return darwinPasswd(u, name, err)
+	return filesGetpwnam(name)
 }
 
 func sysGetpwuid(uid int) (*Passwd, error) {
-	if !onMac {
-		return filesGetpwuid(uid)
+	if onMac {
+		return directoryPasswd(user.LookupId(strconv.Itoa(uid)))
 	}
-	u, err := user.LookupId(strconv.Itoa(uid))
-	return darwinPasswd(u, strconv.Itoa(uid), err)
+	return filesGetpwuid(uid)
 }
 
-// darwinPasswd has no shell and no password: os/user has none.
-func darwinPasswd(u *user.User, key string, err error) (*Passwd, error) {
+func sysGetgrnam(name string) (*Group, error) {
+	if onMac {
+		return directoryGroup(user.LookupGroup(name))
+	}
+	return filesGetgrnam(name)
+}
+
+func sysGetgrouplist(name string, gid int) ([]int, error) {
+	if onMac {
+		return directoryGrouplist(name, gid)
+	}
+	return filesGetgrouplist(name, gid)
+}
+
+// directoryPasswd has no shell and no password: os/user has none.
+func directoryPasswd(u *user.User, err error) (*Passwd, error) {
 	if err != nil {
 		return nil, err
 	}
 	uid, okUID := parseID(u.Uid)
 	gid, okGID := parseID(u.Gid)
 	if !okUID || !okGID {
-		return nil, fmt.Errorf("lookup failed: user %s has uid %q and gid %q", key, u.Uid, u.Gid)
+		return nil, fmt.Errorf("lookup failed: user %s has uid %q and gid %q", u.Username, u.Uid, u.Gid)
 	}
 	return &Passwd{Name: u.Username, Passwd: "*", UID: uid, GID: gid, Gecos: u.Name, Dir: u.HomeDir}, nil
 }
 
-// sysGetgrnam has no members on macOS: os/user has none.
-func sysGetgrnam(name string) (*Group, error) {
-	if !onMac {
-		return filesGetgrnam(name)
-	}
-	g, err := user.LookupGroup(name)
+// directoryGroup has no members: os/user has none.
+func directoryGroup(g *user.Group, err error) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
 	gid, ok := parseID(g.Gid)
 	if !ok {
-		return nil, fmt.Errorf("lookup failed: group %s has gid %q", name, g.Gid)
+		return nil, fmt.Errorf("lookup failed: group %s has gid %q", g.Name, g.Gid)
 	}
 	return &Group{Name: g.Name, GID: gid}, nil
 }
 
-func sysGetgrouplist(name string, gid int) ([]int, error) {
-	if !onMac {
-		return filesGetgrouplist(name, gid)
-	}
+func directoryGrouplist(name string, gid int) ([]int, error) {
 	u, err := user.Lookup(name)
 	if err != nil {
 		return nil, err
