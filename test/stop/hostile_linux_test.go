@@ -28,6 +28,7 @@ func TestStartWaitsForThoseWhoLook(t *testing.T) {
 		return
 	}
 	flock := testbed.Package(t, "flock", "util-linux")
+	require.NoError(t, os.WriteFile(testdaemon.Pidfile, nil, 0o600))
 	c := exec.Command(flock, "-s", "-n", testdaemon.Pidfile, "sh", "-c", "echo locked; sleep 2")
 	out, err := c.StdoutPipe()
 	require.NoError(t, err)
