@@ -159,6 +159,8 @@ func TestOutputFile(t *testing.T) {
 	for fd, to := range testbed.Look(t, pid).FDs {
 		assert.True(t, fd <= 2 || filepath.Dir(to) != "/run/out", "%d is %s", fd, to)
 	}
+	testbed.Run(t, 0, speaker("stop"))
+	testbed.None(t, "speaker")
 }
 
 func TestOutputFileOfAStrangersIsRefused(t *testing.T) {

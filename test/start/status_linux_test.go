@@ -101,6 +101,11 @@ var _ = testbed.Launcher("early", func() {
 	if failed != nil {
 		fmt.Fprintln(os.Stderr, "early:", failed)
 	}
+	for address, network := range map[string]string{"127.0.0.1:8081": "tcp4", "[::1]:8082": "tcp6", "/run/early.sock": "unix"} {
+		if _, err := net.Listen(network, address); err != nil && failed == nil {
+			fmt.Fprintln(os.Stderr, "early:", err)
+		}
+	}
 	ready, err := daemonize.Detach(false, false)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -121,6 +126,7 @@ func TestLauncherSaysWhatTheDaemonCannotHave(t *testing.T) {
 	}
 	const advice = "main runs again in the daemon, which could not have what this process has since before the call: "
 	for _, how := range []string{"tells", "silent"} {
+		_ = os.Remove("/run/early.sock")
 		c := testbed.Command("early", how)
 		out, err := os.CreateTemp(t.TempDir(), "")
 		require.NoError(t, err)
@@ -137,10 +143,12 @@ func TestLauncherSaysWhatTheDaemonCannotHave(t *testing.T) {
 			require.NoError(t, unix.Kill(pid, unix.SIGKILL))
 		case how == "tells":
 			assert.Equal(t, 1, c.ProcessState.ExitCode())
-			assert.Contains(t, text, "early: no port\n"+advice+"a lock on /run/early.lock, listening on [::]:8080; do that after the call")
+			assert.Contains(t, text, "early: no port\n"+advice+"a lock on /run/early.lock, listening on /run/early.sock, "+
+				"listening on 127.0.0.1:8081, listening on [0:0:0:0:0:0:0:1]:8082, listening on [::]:8080; do that after the call")
 		default:
 			assert.Zero(t, c.ProcessState.ExitCode())
-			assert.Equal(t, 1, strings.Count(text, "early: warning: "+advice+"listening on [::]:8080; "), "%s", text)
+			assert.Equal(t, 1, strings.Count(text, "early: warning: "+advice+
+				"listening on 127.0.0.1:8081, listening on [0:0:0:0:0:0:0:1]:8082, listening on [::]:8080; "), "%s", text)
 			require.NoError(t, unix.Kill(testbed.One(t, "early"), unix.SIGKILL))
 		}
 		testbed.None(t, "early")
