@@ -21,34 +21,34 @@ const onMac = runtime.GOOS == "darwin"
 
 func sysGetpwnam(name string) (*Passwd, error) {
 	if onMac {
-		return directoryPasswd(user.Lookup(name))
+		return osUserPasswd(user.Lookup(name))
 	}
 	return filesGetpwnam(name)
 }
 
 func sysGetpwuid(uid int) (*Passwd, error) {
 	if onMac {
-		return directoryPasswd(user.LookupId(strconv.Itoa(uid)))
+		return osUserPasswd(user.LookupId(strconv.Itoa(uid)))
 	}
 	return filesGetpwuid(uid)
 }
 
 func sysGetgrnam(name string) (*Group, error) {
 	if onMac {
-		return directoryGroup(user.LookupGroup(name))
+		return osUserGroup(user.LookupGroup(name))
 	}
 	return filesGetgrnam(name)
 }
 
 func sysGetgrouplist(name string, gid int) ([]int, error) {
 	if onMac {
-		return directoryGrouplist(name, gid)
+		return osUserGrouplist(name, gid)
 	}
 	return filesGetgrouplist(name, gid)
 }
 
-// directoryPasswd has no shell and no password: os/user has none.
-func directoryPasswd(u *user.User, err error) (*Passwd, error) {
+// osUserPasswd has no shell and no password: os/user has none.
+func osUserPasswd(u *user.User, err error) (*Passwd, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -60,8 +60,8 @@ func directoryPasswd(u *user.User, err error) (*Passwd, error) {
 	return &Passwd{Name: u.Username, Passwd: "*", UID: uid, GID: gid, Gecos: u.Name, Dir: u.HomeDir}, nil
 }
 
-// directoryGroup has no members: os/user has none.
-func directoryGroup(g *user.Group, err error) (*Group, error) {
+// osUserGroup has no members: os/user has none.
+func osUserGroup(g *user.Group, err error) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func directoryGroup(g *user.Group, err error) (*Group, error) {
 	return &Group{Name: g.Name, GID: gid}, nil
 }
 
-func directoryGrouplist(name string, gid int) ([]int, error) {
+func osUserGrouplist(name string, gid int) ([]int, error) {
 	u, err := user.Lookup(name)
 	if err != nil {
 		return nil, err

@@ -99,24 +99,24 @@ func TestAccountsOfOSUser(t *testing.T) {
 	if !testbed.Isolate(t) {
 		return
 	}
-	testbed.Accounts(t, "u:x:7001:7002:U,1:/home/u:/bin/sh\nbad:x:-1:7002:::\n", "g:x:7002:\nmore:x:7003:u\nbad:x:-1:u2\n")
-	p, err := directoryPasswd(user.Lookup("u"))
+	testbed.Accounts(t, "u:x:7001:7002:U,1:/home/u:/bin/sh\n", "g:x:7002:\nmore:x:7003:u\n")
+	p, err := osUserPasswd(user.Lookup("u"))
 	require.NoError(t, err)
 	assert.Equal(t, &Passwd{"u", "*", 7001, 7002, "U", "/home/u", ""}, p)
-	g, err := directoryGroup(user.LookupGroup("g"))
+	g, err := osUserGroup(user.LookupGroup("g"))
 	require.NoError(t, err)
 	assert.Equal(t, &Group{Name: "g", GID: 7002}, g)
-	groups, err := directoryGrouplist("u", 7002)
+	groups, err := osUserGrouplist("u", 7002)
 	require.NoError(t, err)
 	assert.ElementsMatch(t, []int{7002, 7003}, groups)
-	_, errs := directoryPasswd(user.Lookup("nobody-here"))
-	_, errGroup := directoryGroup(user.LookupGroup("nobody-here"))
-	_, errList := directoryGrouplist("nobody-here", 7002)
+	_, errs := osUserPasswd(user.Lookup("nobody-here"))
+	_, errGroup := osUserGroup(user.LookupGroup("nobody-here"))
+	_, errList := osUserGrouplist("nobody-here", 7002)
 	for _, err := range []error{errs, errGroup, errList} {
 		assert.True(t, unknown(err), "%v", err)
 	}
-	_, err = directoryPasswd(&user.User{Username: "bad", Uid: "-1", Gid: "1"}, nil)
-	_, errGroup = directoryGroup(&user.Group{Name: "bad", Gid: "-1"}, nil)
+	_, err = osUserPasswd(&user.User{Username: "bad", Uid: "-1", Gid: "1"}, nil)
+	_, errGroup = osUserGroup(&user.Group{Name: "bad", Gid: "-1"}, nil)
 	assert.ErrorContains(t, err, `user bad has uid "-1"`)
 	assert.ErrorContains(t, errGroup, `group bad has gid "-1"`)
 }

@@ -98,7 +98,8 @@ func TestTheModel(t *testing.T) {
 	}
 	if os.Getenv("DAEMONIZE_MODEL") == "all" {
 		cases = append(cases, configuration{2, 0, none, 0, 0, false},
-			// These have more states than memory holds. Three preemptions find each mutant.
+			// Bounded: the last three have more states than memory holds. The mutants show
+			// that three preemptions are enough to find a fault.
 			configuration{1, 1, "NOSECOND", 0, 3, true},
 			configuration{1, 1, "NOCOMPARE", 0, 3, true},
 			configuration{1, 1, "NOWAIT", 0, 3, true},
