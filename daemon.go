@@ -154,8 +154,13 @@ func attach(name string, nochdir, noclose, ownStatus bool, onLauncherGone func()
 		forked: forkedFirst(), ownStatus: ownStatus, stdio: boot.stdio,
 		onLauncherGone: onLauncherGone, onStage: func(string) {}, onVerdict: func() {},
 		output: func() (out, err *os.File, _ error) { return nil, nil, nil }}
-	s.stage("after it reached the call that makes it a daemon")
-	if err := s.enter(nochdir); err != nil {
+	err := s.tellStage("after it reached the call that makes it a daemon") // enter waits for the answer
+	if err != nil {
+		err = fmt.Errorf("daemonize: start: cannot tell the launcher: %w", err)
+	} else {
+		err = s.enter(nochdir)
+	}
+	if err != nil {
 		s.fail(exitFailed, err)
 		return nil, err
 	}
@@ -211,7 +216,9 @@ func (s *starter) watch() {
 
 // stage tells the launcher how far the start has come: it is what it says of
 // a daemon that dies next.
-func (s *starter) stage(how string) {
+func (s *starter) stage(how string) { _ = s.tellStage(how) }
+
+func (s *starter) tellStage(how string) error {
 	f := frame{kind: frameStage, text: how}
 	if s.ownStatus {
 		f.code = 1
@@ -219,8 +226,9 @@ func (s *starter) stage(how string) {
 	if s.forked {
 		f.text = s.stageForkedFirst(how)
 	}
-	_ = writeFrame(s.report, f)
+	err := writeFrame(s.report, f)
 	failpoint(how)
+	return err
 }
 
 // ready lets the launcher end with status 0. Once it has gone, its pipe is ours to read.

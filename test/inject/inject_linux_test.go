@@ -23,15 +23,20 @@ import (
 
 // Which cases run: DAEMONIZE_INJECT=all, sample, K/N for the Kth of N parts (from 0), or another
 // regular expression that their names match ("sendmsg #1 "). It is the name that decides, so each run
-// has the same ones.
+// has the same ones. The sample is one case of 64, and those that once fell.
 const envHowMany = "DAEMONIZE_INJECT"
+
+// fellOnce matches the names of cases in which the library was wrong, once.
+var fellOnce = regexp.MustCompile(`^start, daemon: write #[1-3] E`) // the daemon and its launcher waited for each other
 
 func chosen(i injection) bool {
 	part, parts := uint32(0), uint32(1)
 	switch text := os.Getenv(envHowMany); text {
 	case "all":
 	case "sample":
-		parts = 64
+		if parts = 64; fellOnce.MatchString(i.String()) {
+			return true
+		}
 	default:
 		if n, _ := fmt.Sscanf(text, "%d/%d", &part, &parts); n != 2 {
 			return regexp.MustCompile(text).MatchString(i.String())
