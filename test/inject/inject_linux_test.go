@@ -170,7 +170,7 @@ func (b *bench) act(s *scene, filter []string, limit time.Duration) (e ended, de
 		return e, func() {}, err
 	}
 	if b.verb == "run" {
-		for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(poll) {
 			if out, _ := os.ReadFile(filepath.Join(s.dir, "stdout")); len(out) > 0 {
 				break
 			}

@@ -106,12 +106,14 @@ func plainly(dir, verb string) ended {
 	return s.end(limit)
 }
 
-// limit is how long a verb may take.
-const limit = 10 * time.Second
+const (
+	limit = 10 * time.Second     // is how long a verb may take
+	poll  = 5 * time.Millisecond // is how often we look: many cases run at once, and looking costs
+)
 
 // within waits up to the limit for the condition, and is true if it held.
 func within(condition func() bool) bool {
-	for end := time.Now().Add(limit); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(limit); ; time.Sleep(poll) {
 		if condition() {
 			return true
 		}
@@ -173,7 +175,7 @@ var stop = regexp.MustCompile(`(?m)^(\d+) +--- stopped by SIGSTOP ---$`)
 
 // stopped waits for the nth process that strace has stopped, and ends that strace.
 func stopped(s *started, file string, nth int) (pid int, err error) {
-	for continued, end := 0, time.Now().Add(limit); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for continued, end := 0, time.Now().Add(limit); time.Now().Before(end); time.Sleep(poll) {
 		text, _ := os.ReadFile(file)
 		for i, found := range stop.FindAllStringSubmatch(string(text), -1) {
 			pid, _ = strconv.Atoi(found[1])
