@@ -267,7 +267,7 @@ func getent(database, key string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), getentTimeout)
 	defer cancel()
 	c := exec.CommandContext(ctx, GetentPaths[i], database, key)
-	c.Env, c.Dir, c.WaitDelay = []string{}, "/", time.Second
+	c.Env, c.Dir, c.WaitDelay = []string{}, "/", 5*time.Second // we may be kept from reading, too
 	out, err := c.Output()
 	// 1: it has no such database; 2: the key is not in there; see getent(1).
 	if code := c.ProcessState.ExitCode(); code == 1 || code == 2 {

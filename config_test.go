@@ -58,6 +58,8 @@ func TestBadConfigIsRefusedBeforeAnythingIsTouched(t *testing.T) {
 		{Config[struct{}]{Name: "a\nb"}, `contains a control character`},
 		{Config[struct{}]{Name: strings.Repeat("n", 201)}, `is too long`},
 		{Config[struct{}]{PidfileDirectory: "run"}, `PidfileDirectory "run" is not an absolute path`},
+		{Config[struct{}]{OutputFile: "/run/out", LogOutput: true}, "OutputFile and LogOutput are both set"},
+		{Config[struct{}]{LogOutput: true, SyslogOptions: LOG_PERROR}, "LogOutput and LOG_PERROR"},
 		{Config[struct{}]{Umask: 0o1000}, `Umask 01000 is more than`},
 		{Config[struct{}]{StopTimeout: -1}, `cannot be negative`},
 		{Config[struct{}]{RespawnDelay: -1}, `cannot be negative`},
