@@ -102,6 +102,8 @@ var excuses = []excuse{
 		why: "read(2) of a pipe has no EIO; Go reads its new process's errno from one, then waits for its end"},
 	{call: "pidfd_send_signal", action: "ESRCH",
 		why: "the kernel says of a pidfd that its process has ended: there is nobody else to ask"},
+	{call: "write", action: "EPIPE", trace: regexp.MustCompile(`(?s)write\([12]<.*= -1 EPIPE .*INJECTED.*killed by SIGPIPE`),
+		why: "nobody reads the message: Go ends a process with SIGPIPE that writes to 1 or 2 then, as Unix does"},
 	{call: "write", says: "runtime: netpollBreak write failed",
 		why: "the Go runtime ends a process that cannot write to its own eventfd"},
 	{says: "AllThreadsSyscall6 results differ between threads",
