@@ -56,20 +56,20 @@ func (s *service) command(args []string) int {
 		s.say(fmt.Sprintf("cannot understand %.80q: it takes one command; "+
 			"flags of the program's own, if it has any, go before that", wrong))
 	}
-	fmt.Fprint(os.Stderr, usage)
+	fmt.Fprint(toStderr, usage)
 	return exitUsage
 }
 
 // say prints a line for the administrator.
-func (s *service) say(text string) { fmt.Fprintln(os.Stderr, s.config.Name+": "+text) }
+func (s *service) say(text string) { fmt.Fprintln(toStderr, s.config.Name+": "+text) }
 
 // report prints an error and returns its exit code.
 func (s *service) report(err error) int {
 	if failed := (*StartError)(nil); errors.As(err, &failed) {
-		os.Stderr.Write(failed.Stderr)
+		toStderr.Write(failed.Stderr)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, message(s.config.Name, err))
+		fmt.Fprintln(toStderr, message(s.config.Name, err))
 	}
 	return ExitCode(err)
 }
@@ -113,7 +113,7 @@ func (s *service) commandRestart() int {
 func (s *service) commandReload() int {
 	err := s.reload()
 	if errors.Is(err, ErrNotRunning) {
-		fmt.Fprintf(os.Stderr, "%s is not running.\n", s.config.Name)
+		fmt.Fprintf(toStderr, "%s is not running.\n", s.config.Name)
 		return exitNotRunning
 	}
 	return s.report(err)
@@ -137,21 +137,32 @@ func (s *service) status() (Status, error) {
 
 func (s *service) printStatus() int {
 	status, err := s.status()
+	var out []string
 	switch {
 	case err != nil:
-		fmt.Fprintln(os.Stderr, message(s.config.Name, err))
 	case status.State == Running && status.PID != 0:
-		fmt.Printf("%s is running (pid %d).\n", s.config.Name, status.PID)
+		out = append(out, fmt.Sprintf("%s is running (pid %d).", s.config.Name, status.PID))
 	case status.State == Running:
-		fmt.Printf("%s is starting.\n", s.config.Name)
+		out = append(out, s.config.Name+" is starting.")
 	case status.State == Dead:
-		fmt.Printf("%s is dead, but its pidfile %s is left.\n", s.config.Name, s.pidfile)
-		defer fmt.Printf("What it logged: journalctl -t %s, or /var/log/syslog or /var/log/messages.\n", s.config.Name)
+		out = append(out, fmt.Sprintf("%s is dead, but its pidfile %s is left.", s.config.Name, s.pidfile))
 	default:
-		fmt.Printf("%s is not running.\n", s.config.Name)
+		out = append(out, s.config.Name+" is not running.")
 	}
 	if status.Crash != "" {
-		fmt.Printf("It crashed: %s (all of it is in %s)\n", status.Crash, crashPath(s.pidfile))
+		out = append(out, fmt.Sprintf("It crashed: %s (all of it is in %s)", status.Crash, crashPath(s.pidfile)))
+	}
+	if status.State == Dead {
+		out = append(out, fmt.Sprintf("What it logged: journalctl -t %s, or /var/log/syslog or /var/log/messages.", s.config.Name))
+	}
+	if len(out) > 0 {
+		if _, printed := fmt.Println(strings.Join(out, "\n")); printed != nil {
+			err = fmt.Errorf("status: cannot print it: %w", printed)
+			status.State = Unknown
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(toStderr, message(s.config.Name, err))
 	}
 	return status.State.ExitCode()
 }
@@ -182,7 +193,7 @@ func (s *service) start(p *progress) error {
 	said, err := s.launch(p)
 	if err == nil {
 		p.end()
-		os.Stderr.Write(said)
+		toStderr.Write(said)
 	}
 	return err
 }
@@ -323,7 +334,7 @@ func (p *progress) show() {
 	for n := 1; ; n++ {
 		select {
 		case <-p.ended:
-			fmt.Fprint(os.Stderr, blank)
+			fmt.Fprint(toStderr, blank)
 			return
 		case <-tick.C:
 		}
@@ -331,7 +342,7 @@ func (p *progress) show() {
 		line := []rune(fmt.Sprintf("%s: %s: %d s", p.name, p.text, n))
 		p.mu.Unlock()
 		line = line[:min(len(line), p.width-1)] // one that wraps would stay
-		fmt.Fprintf(os.Stderr, "%s%s", blank, string(line))
+		fmt.Fprintf(toStderr, "%s%s", blank, string(line))
 		blank = "\r" + strings.Repeat(" ", len(line)) + "\r"
 	}
 }

@@ -64,17 +64,17 @@ func Detach(nochdir, noclose bool) (ready func(error), err error) {
 	if !isDaemon() {
 		said, err := launch(noclose, 0, func(string) {})
 		if err == nil {
-			os.Stderr.Write(said)
+			toStderr.Write(said)
 			warnOfLost(programName())
 			os.Exit(exitDone)
 		}
 		failed := (*StartError)(nil)
 		if errors.As(err, &failed) {
-			os.Stderr.Write(failed.Stderr)
+			toStderr.Write(failed.Stderr)
 		}
 		if failed != nil && failed.PID != 0 {
 			if failed.status <= 0 || !failed.atCall { // else the program chose its status, and its words
-				fmt.Fprintln(os.Stderr, message(programName(), failed))
+				fmt.Fprintln(toStderr, message(programName(), failed))
 			}
 			os.Exit(max(failed.status, failed.ExitCode))
 		}
@@ -99,7 +99,7 @@ func Detach(nochdir, noclose bool) (ready func(error), err error) {
 // warnOfLost says what the daemon, although it is ready, does not have.
 func warnOfLost(name string) {
 	if lost := lostListeners(); len(lost) > 0 {
-		fmt.Fprintf(os.Stderr, "%s: warning: %s\n", name, adviceOn(lost))
+		fmt.Fprintf(toStderr, "%s: warning: %s\n", name, adviceOn(lost))
 	}
 }
 

@@ -89,5 +89,5 @@ func (s *starter) pipeForkedFirst() (*os.File, error) {
 // refuseForkedFirst prints the error: the launcher shows it.
 func (s *starter) refuseForkedFirst(err error) {
 	s.onVerdict()
-	fmt.Fprintln(os.Stderr, message(s.name, err))
+	fmt.Fprintln(toStderr, message(s.name, err))
 }

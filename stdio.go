@@ -22,6 +22,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// toStderr is os.Stderr for what a verb says. Go ends a process with SIGPIPE that writes to
+// os.Stderr itself when nobody reads it any more: a restart half way, a start although its daemon is
+// ready.
+var toStderr io.Writer = stderrWriter{}
+
+type stderrWriter struct{}
+
+func (stderrWriter) Write(b []byte) (n int, err error) {
+	conn, err := os.Stderr.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	waited := conn.Write(func(fd uintptr) bool {
+		for err = nil; n < len(b) && (err == nil || err == unix.EINTR); {
+			var wrote int
+			wrote, err = unix.Write(int(fd), b[n:])
+			n += max(wrote, 0)
+		}
+		return err != unix.EAGAIN
+	})
+	return n, errors.Join(err, waited)
+}
+
 // openNull opens /dev/null and, as daemon(3) does, refuses anything else of
 // that name.
 func openNull() (*os.File, error) {

@@ -230,7 +230,7 @@ static void launch(int fd, int said)
 int cd_forkfirst(int (*close_from)(int))
 {
 	int report[2], said[2], reaps = 0;
-	void (*on_child)(int);
+	void (*on_child)(int), (*on_pipe)(int);
 	pid_t child;
 
 	if (!is_asked() || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, report) != 0)
@@ -253,8 +253,10 @@ int cd_forkfirst(int (*close_from)(int))
 	(void)close(report[1]);
 	(void)close(said[1]);
 	if (child > 0) {
+		on_pipe = signal(SIGPIPE, SIG_IGN); /* nobody may read what we say; the daemon still needs us */
 		launch(report[0], said[0]);
 		(void)status_of(child);
+		(void)signal(SIGPIPE, on_pipe);
 	}
 	(void)prctl(PR_SET_CHILD_SUBREAPER, reaps, 0, 0, 0);
 	(void)signal(SIGCHLD, on_child);

@@ -75,6 +75,8 @@ func privilegedAction() (string, error) {
 	case "privileged fails":
 		fmt.Fprintln(os.Stderr, "looking for a port")
 		return "", errors.New("port 80 is taken")
+	case "warns":
+		fmt.Fprintln(os.Stderr, "the port is shared")
 	case "privileged panics":
 		panic("out of luck")
 	case "privileged exits":

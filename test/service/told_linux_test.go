@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/madhadron/daemonize"
@@ -39,6 +40,38 @@ func TestDeafActionIsKilledAndNamed(t *testing.T) {
 		assert.Equal(t, "svc: "+said+"\n", stderr, verb)
 		log.WaitFor(t, said)
 	}
+	testdaemon.NothingLeft(t)
+}
+
+// Verbs do their work although nobody reads their messages, as in restart 2>&1 | head -1. status, whose
+// work is its message, fails.
+func TestNobodyReadsTheMessages(t *testing.T) {
+	if !testbed.IsolateRoot(t) {
+		return
+	}
+	testbed.Run(t, 0, testdaemon.Command("start", "DO=ignores TERM", "AS=root"))
+	old := testbed.PIDIn(t, "/run/svc.pid")
+	nobody, stderr, err := os.Pipe()
+	require.NoError(t, err)
+	defer stderr.Close()
+	nobody.Close()
+	c := testdaemon.Command("restart", "DO=warns", "STOP_TIMEOUT_MS=300") // says that it kills, and what the new daemon says
+	c.Stderr = stderr
+	require.NoError(t, c.Run())
+	pid := testbed.PIDIn(t, "/run/svc.pid")
+	assert.NotEqual(t, old, pid)
+	assert.True(t, testbed.Alive(pid))
+
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer full.Close()
+	c = testdaemon.Command("status")
+	var said strings.Builder
+	c.Stdout, c.Stderr = full, &said
+	_ = c.Run()
+	assert.Equal(t, 4, c.ProcessState.ExitCode())
+	assert.Equal(t, "svc: status: cannot print it: write /dev/stdout: no space left on device\n", said.String())
+	testbed.Run(t, 0, testdaemon.Command("stop"))
 	testdaemon.NothingLeft(t)
 }
 
