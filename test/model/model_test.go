@@ -84,33 +84,36 @@ func TestTheModel(t *testing.T) {
 		starts, stops int
 		mutant        string // a step that pidfile.pml leaves out
 		hostile       int
+		foreign       int
 		preemptions   int // at most; 0 for any number
 		wrong         bool
 	}
 	cases := []configuration{
-		{1, 1, none, 0, 0, false},
-		{1, 1, "NOSECOND", 0, 0, true},
-		{1, 1, "NOCOMPARE", 0, 0, true},
-		{1, 1, "NOWAIT", 0, 0, true},
-		{1, 1, "NOBODY", 1, 0, true},
-		{2, 0, "PIDFIRST", 0, 0, true},
-		{1, 1, "NOERASE", 0, 0, true},
+		{1, 1, none, 0, 0, 0, false},
+		{1, 1, "NOSECOND", 0, 0, 0, true},
+		{1, 1, "NOCOMPARE", 0, 0, 0, true},
+		{1, 1, "NOWAIT", 0, 0, 0, true},
+		{1, 1, "NOBODY", 1, 0, 0, true},
+		{2, 0, "PIDFIRST", 0, 0, 0, true},
+		{1, 1, "NOERASE", 0, 0, 0, true},
 	}
 	if os.Getenv("DAEMONIZE_MODEL") == "all" {
-		cases = append(cases, configuration{2, 0, none, 0, 0, false},
+		cases = append(cases, configuration{2, 0, none, 0, 0, 0, false},
+			configuration{1, 1, none, 1, 0, 0, false}, // the daemon turns hostile
 			// Bounded: the last three have more states than memory holds. The mutants show
 			// that three preemptions are enough to find a fault.
-			configuration{1, 1, "NOSECOND", 0, 3, true},
-			configuration{1, 1, "NOCOMPARE", 0, 3, true},
-			configuration{1, 1, "NOWAIT", 0, 3, true},
-			configuration{1, 1, "NOERASE", 0, 3, true},
-			configuration{1, 2, none, 0, 3, false},
-			configuration{2, 1, none, 0, 3, false},
-			configuration{2, 2, none, 0, 2, false})
+			configuration{1, 1, "NOSECOND", 0, 0, 3, true},
+			configuration{1, 1, "NOCOMPARE", 0, 0, 3, true},
+			configuration{1, 1, "NOWAIT", 0, 0, 3, true},
+			configuration{1, 1, "NOERASE", 0, 0, 3, true},
+			configuration{1, 2, none, 0, 0, 3, false},
+			configuration{2, 1, none, 0, 0, 3, false},
+			configuration{2, 2, none, 0, 0, 2, false})
 	}
 	for _, c := range cases {
-		macros := fmt.Sprintf("-DSTARTS=%d -DSTOPS=%d -DMUTANT=%s -DHOSTILE=%d", c.starts, c.stops, c.mutant, c.hostile)
-		failed, states := check(t, c.preemptions, strings.Fields(macros+" -DTRIES=0 -DREMOVALS=1 -DFOREIGN=0 -DBEYOND=0")...)
+		macros := fmt.Sprintf("-DSTARTS=%d -DSTOPS=%d -DMUTANT=%s -DHOSTILE=%d -DFOREIGN=%d",
+			c.starts, c.stops, c.mutant, c.hostile, c.foreign)
+		failed, states := check(t, c.preemptions, strings.Fields(macros+" -DTRIES=0 -DREMOVALS=1 -DBEYOND=0")...)
 		assert.Equal(t, c.wrong, failed, macros)
 		if c.preemptions > 0 {
 			macros += fmt.Sprintf(" (%d preemptions)", c.preemptions)
