@@ -83,9 +83,9 @@ func TestTheModel(t *testing.T) {
 	type configuration struct {
 		starts, stops int
 		mutant        string // a step that pidfile.pml leaves out
-		hostile       int
-		foreign       int
-		preemptions   int // at most; 0 for any number
+		hostile       int    // 1: a daemon turns hostile
+		foreign       int    // 1: one start and one stop are in another PID namespace
+		preemptions   int    // at most; 0 for any number
 		wrong         bool
 	}
 	cases := []configuration{
@@ -99,8 +99,9 @@ func TestTheModel(t *testing.T) {
 	}
 	if os.Getenv("DAEMONIZE_MODEL") == "all" {
 		cases = append(cases, configuration{2, 0, none, 0, 0, 0, false},
-			configuration{1, 1, none, 1, 0, 0, false}, // the daemon turns hostile
-			// Bounded: the last three have more states than memory holds. The mutants show
+			configuration{1, 1, none, 1, 0, 0, false},
+			configuration{2, 0, none, 0, 1, 0, false},
+			// Bounded: those with more than two actors have more states than memory holds. The mutants show
 			// that three preemptions are enough to find a fault.
 			configuration{1, 1, "NOSECOND", 0, 0, 3, true},
 			configuration{1, 1, "NOCOMPARE", 0, 0, 3, true},
@@ -108,7 +109,11 @@ func TestTheModel(t *testing.T) {
 			configuration{1, 1, "NOERASE", 0, 0, 3, true},
 			configuration{1, 2, none, 0, 0, 3, false},
 			configuration{2, 1, none, 0, 0, 3, false},
-			configuration{2, 2, none, 0, 0, 2, false})
+			configuration{2, 2, none, 0, 0, 2, false},
+			configuration{1, 2, none, 1, 0, 3, false},
+			configuration{2, 2, none, 1, 0, 2, false},
+			configuration{2, 2, none, 0, 1, 2, false},
+			configuration{2, 2, none, 1, 1, 2, false})
 	}
 	for _, c := range cases {
 		macros := fmt.Sprintf("-DSTARTS=%d -DSTOPS=%d -DMUTANT=%s -DHOSTILE=%d -DFOREIGN=%d",
