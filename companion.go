@@ -107,7 +107,7 @@ func (c *companion) lock(pidfile string) error {
 	// A read lock, which a read-only descriptor allows: with one that could write, a
 	// daemon that has dropped its privileges could change the line.
 	lock := syscall.Flock_t{Type: syscall.F_RDLCK}
-	switch err := syscall.FcntlFlock(c.Fd(), syscall.F_SETLK, &lock); err {
+	switch err := recordLock(c.File, syscall.F_SETLK, &lock); err {
 	case nil:
 	case syscall.EAGAIN, syscall.EACCES:
 		return errRaced
@@ -167,7 +167,7 @@ func holdsCompanion(path string) bool {
 // not count.
 func recordLockHolder(f *os.File) (int, error) {
 	lock := syscall.Flock_t{Type: syscall.F_WRLCK}
-	if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &lock); err != nil {
+	if err := recordLock(f, syscall.F_GETLK, &lock); err != nil {
 		return 0, noRecordLocks(f, err)
 	}
 	switch {
@@ -177,6 +177,14 @@ func recordLockHolder(f *os.File) (int, error) {
 		return -1, nil
 	}
 	return int(lock.Pid), nil
+}
+
+// recordLock is fcntl(2), again where a signal comes first: on NFS even F_SETLK and F_GETLK wait.
+func recordLock(f *os.File, command int, lock *syscall.Flock_t) (err error) {
+	for err = syscall.EINTR; err == syscall.EINTR; {
+		err = syscall.FcntlFlock(f.Fd(), command, lock)
+	}
+	return err
 }
 
 func noRecordLocks(f *os.File, err error) error {

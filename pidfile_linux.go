@@ -101,7 +101,7 @@ func holdsPidfile(pid int, file *os.File) error {
 // takes a record lock for a moment, and reads what that is listed as.
 func kernelName(file *os.File) (string, error) {
 	set := func(kind int16) error {
-		if err := syscall.FcntlFlock(file.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: kind}); err != nil {
+		if err := recordLock(file, syscall.F_SETLK, &syscall.Flock_t{Type: kind}); err != nil {
 			return noRecordLocks(file, err)
 		}
 		return nil

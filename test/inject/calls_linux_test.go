@@ -104,6 +104,8 @@ var excuses = []excuse{
 		why: "the kernel says of a pidfd that its process has ended: there is nobody else to ask"},
 	{call: "write", action: "EPIPE", trace: regexp.MustCompile(`(?s)write\(1<.*= -1 EPIPE .*INJECTED.*killed by SIGPIPE`),
 		why: "nobody reads standard output: Go ends a process with SIGPIPE that writes to it then, as Unix does"},
+	{call: "write", trace: regexp.MustCompile(`write\(2<.*INJECTED`),
+		why: "it is the message itself that could not be written"},
 	{call: "write", says: "runtime: netpollBreak write failed",
 		why: "the Go runtime ends a process that cannot write to its own eventfd"},
 	{says: "AllThreadsSyscall6 results differ between threads",
