@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net"
 	"net/netip"
 	"regexp"
 	"strconv"
@@ -229,6 +230,8 @@ func TestHandlerTellsTheSource(t *testing.T) {
 	h, s := hear(&slog.HandlerOptions{AddSource: true})
 	slog.New(h).Info("here", "k", "v")
 	assert.Regexp(t, `^here source=\S*/syslog_test.go:\d+ k=v$`, s.text)
+	require.NoError(t, h.WithGroup("").Handle(t.Context(), slog.Record{Message: "there"}))
+	assert.Equal(t, "there source=:0", s.text, "of a record without a source, in no group")
 
 	h, s = hear(&slog.HandlerOptions{AddSource: true, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if src, ok := a.Value.Any().(*slog.Source); ok {
@@ -275,7 +278,7 @@ func TestHandlerWritesAttributesAsTextHandlerDoes(t *testing.T) {
 	for _, args := range [][]any{
 		{"s", "plain", "s2", "two words", "s3", "", "s4", `"q"`, "s5", "a=b", "s6", "é☃\u2028\u00a0", "s7", "\xff", "tab", "\t", "two words", 1, "", 2, "a=b", 3},
 		{"i", -1, "u", uint64(math.MaxUint64), "f", 1.5, "f2", math.Inf(1), "f3", 1e100, "b", true, "d", 1500 * time.Millisecond, "t", time.Unix(0, 5e6).UTC()},
-		{"nil", nil, "err", errors.New("no"), "bytes", []byte("b c"), "addr", netip.MustParseAddr("::1"), "slice", []int{1, 2}, "map", map[string]int{"a": 1}},
+		{"nil", nil, "err", errors.New("no"), "bytes", []byte("b c"), "addr", netip.MustParseAddr("::1"), "slice", []int{1, 2}, "cannot", net.IP{1}, "map", map[string]int{"a": 1}},
 		{slog.Group("g", "a", 1, slog.Group("h", "b", 2), slog.Group("empty")), slog.Group("", "inline", 1), slog.Attr{}},
 		{"lev", slog.LevelWarn, "source", &slog.Source{File: "f", Line: 3}, "any", slog.AnyValue(struct{ A, B any }{1, "x"})},
 		{"v", slog.AnyValue(valuer{}), "g", slog.AnyValue(groupValuer{})},
