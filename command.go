@@ -137,29 +137,27 @@ func (s *service) status() (Status, error) {
 
 func (s *service) printStatus() int {
 	status, err := s.status()
-	var out []string
+	var out strings.Builder
 	switch {
 	case err != nil:
 	case status.State == Running && status.PID != 0:
-		out = append(out, fmt.Sprintf("%s is running (pid %d).", s.config.Name, status.PID))
+		fmt.Fprintf(&out, "%s is running (pid %d).\n", s.config.Name, status.PID)
 	case status.State == Running:
-		out = append(out, s.config.Name+" is starting.")
+		fmt.Fprintf(&out, "%s is starting.\n", s.config.Name)
 	case status.State == Dead:
-		out = append(out, fmt.Sprintf("%s is dead, but its pidfile %s is left.", s.config.Name, s.pidfile))
+		fmt.Fprintf(&out, "%s is dead, but its pidfile %s is left.\n", s.config.Name, s.pidfile)
 	default:
-		out = append(out, s.config.Name+" is not running.")
+		fmt.Fprintf(&out, "%s is not running.\n", s.config.Name)
 	}
 	if status.Crash != "" {
-		out = append(out, fmt.Sprintf("It crashed: %s (all of it is in %s)", status.Crash, crashPath(s.pidfile)))
+		fmt.Fprintf(&out, "It crashed: %s (all of it is in %s)\n", status.Crash, crashPath(s.pidfile))
 	}
 	if status.State == Dead {
-		out = append(out, fmt.Sprintf("What it logged: journalctl -t %s, or /var/log/syslog or /var/log/messages.", s.config.Name))
+		fmt.Fprintf(&out, "What it logged: journalctl -t %s, or /var/log/syslog or /var/log/messages.\n", s.config.Name)
 	}
-	if len(out) > 0 {
-		if _, printed := fmt.Println(strings.Join(out, "\n")); printed != nil {
-			err = fmt.Errorf("status: cannot print it: %w", printed)
-			status.State = Unknown
-		}
+	if _, printed := os.Stdout.WriteString(out.String()); printed != nil {
+		err = fmt.Errorf("status: cannot print it: %w", printed)
+		status.State = Unknown
 	}
 	if err != nil {
 		fmt.Fprintln(toStderr, message(s.config.Name, err))

@@ -154,13 +154,7 @@ func attach(name string, nochdir, noclose, ownStatus bool, onLauncherGone func()
 		forked: forkedFirst(), ownStatus: ownStatus, stdio: boot.stdio,
 		onLauncherGone: onLauncherGone, onStage: func(string) {}, onVerdict: func() {},
 		output: func() (out, err *os.File, _ error) { return nil, nil, nil }}
-	err := s.tellStage("after it reached the call that makes it a daemon") // enter waits for the answer
-	if err != nil {
-		err = fmt.Errorf("daemonize: start: cannot tell the launcher: %w", err)
-	} else {
-		err = s.enter(nochdir)
-	}
-	if err != nil {
+	if err := s.enter(nochdir); err != nil {
 		s.fail(exitFailed, err)
 		return nil, err
 	}
@@ -168,9 +162,12 @@ func attach(name string, nochdir, noclose, ownStatus bool, onLauncherGone func()
 	return s, nil
 }
 
-// enter changes directory and standard descriptors. Standard error is a pipe to
-// the launcher until ready.
+// enter tells the launcher, which answers with the standard descriptors, and changes those and
+// the directory. Standard error is a pipe to the launcher until ready.
 func (s *starter) enter(nochdir bool) (err error) {
+	if err := s.tellStage("after it reached the call that makes it a daemon"); err != nil {
+		return fmt.Errorf("daemonize: start: cannot tell the launcher: %w", err)
+	}
 	if !nochdir {
 		if err := os.Chdir("/"); err != nil {
 			return err

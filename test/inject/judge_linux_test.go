@@ -133,8 +133,8 @@ func (s *scene) judge(i injection, e ended) string {
 		return "it hangs"
 	}
 	killed := i.action == "kill" && i.ofCaller() && e.code == -1
-	if i.action == "delay" && e.code != plainCode[i.verb] {
-		return fmt.Sprintf("a delay makes it end with %d", e.code)
+	if again := i.call == "fcntl" && i.action == "EINTR"; (again || i.action == "delay") && e.code != plainCode[i.verb] {
+		return fmt.Sprintf("%s makes it end with %d", i.action, e.code)
 	}
 	if wrong := s.truth(i, e, killed); wrong != "" {
 		return wrong
